@@ -1,0 +1,28 @@
+"""tmcir: composed image retrieval. Search, train and measure with one model."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tmcir.evaluation import evaluate
+    from tmcir.gallery import Gallery
+    from tmcir.models import TMCIR, load
+
+__version__ = "0.1.0"
+__all__ = ["TMCIR", "Gallery", "__version__", "evaluate", "load"]
+
+_HOMES = {
+    "TMCIR": "tmcir.models",
+    "load": "tmcir.models",
+    "Gallery": "tmcir.gallery",
+    "evaluate": "tmcir.evaluation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``import tmcir`` is quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tmcir' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

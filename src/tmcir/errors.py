@@ -1,0 +1,22 @@
+"""Errors that a person can mend: one line that names what is wrong and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TMCIRError(Exception):
+    """Bad input. The command line prints the message as one line and exits with code 2."""
+
+
+class ImageError(TMCIRError):
+    """An image that is missing, broken or too large to decode. The message names the file."""
+
+
+def unknown_choice(what: str, given: str, choices: Iterable[str]) -> TMCIRError:
+    """Build the error for a name that is not among ``choices``, with the nearest valid one."""
+    names = sorted(choices)
+    near = get_close_matches(given, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return TMCIRError(f"unknown {what} {given!r}: {hint}valid: {', '.join(names)}")

@@ -1,0 +1,62 @@
+"""Reading and writing files so that nothing is ever half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tmcir.errors import TMCIRError
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        TMCIRError: The file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TMCIRError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise TMCIRError(f"{path}: not readable as JSON: {error}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file by renaming a finished temporary file onto its place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def staged_directory(target: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files are moved into ``target`` when the block ends well.
+
+    Other files in ``target`` stay. ``config.json`` moves last, so that a directory that has one
+    is complete.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target, prefix=".staging-"))
+    try:
+        yield staging
+        files = sorted(staging.iterdir(), key=lambda path: (path.name == "config.json", path.name))
+        for path in files:
+            path.replace(target / path.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
