@@ -1,0 +1,125 @@
+"""What a composed-retrieval dataset is: triplets, retrieval tasks, and where the images lie."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tmcir.errors import ImageError, unknown_choice
+
+
+@dataclass(frozen=True, slots=True)
+class Triplet:
+    """One composed query and what is known of its answer.
+
+    Attributes:
+        id: Unique within its dataset and split.
+        reference: Name of the reference image.
+        text: The modification text as evaluation uses it.
+        target: Name of the target image; None where a test server hides the labels.
+        answers: Every right answer. Empty means that ``target`` is the only one.
+        subset: The other members of a CIRR image set, without the reference.
+        kind: What kind of query this is (a changed attribute, a category); reports group by it.
+        training_texts: Texts that training draws from with equal chance. Empty means ``text``.
+    """
+
+    id: str
+    reference: str
+    text: str
+    target: str | None = None
+    answers: tuple[str, ...] = ()
+    subset: tuple[str, ...] = ()
+    kind: str = ""
+    training_texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One ranking problem: these queries over this gallery.
+
+    Attributes:
+        name: Part of the dataset (a Fashion-IQ category), or the dataset's own name.
+        triplets: The queries.
+        gallery: Image names. Their order breaks ties between equal scores.
+        remove_reference: Whether a query's reference leaves the ranking before metrics are taken.
+    """
+
+    name: str
+    triplets: Sequence[Triplet]
+    gallery: Sequence[str]
+    remove_reference: bool
+
+
+class Dataset(ABC):
+    """A split of a composed-retrieval dataset.
+
+    Attributes:
+        name: The dataset's name on the command line, such as ``fashion-iq``.
+        root: Folder that holds annotations and images.
+        split: ``train``, ``val``, ``test`` or as the authors call it (``test1``).
+        triplets: All queries of the split, in the authors' order.
+        protocols: Names of the evaluation protocols; the first is the default.
+    """
+
+    name: str
+    root: Path
+    split: str
+    triplets: Sequence[Triplet]
+    protocols: tuple[str, ...]
+
+    @abstractmethod
+    def tasks(self, protocol: str | None = None) -> list[Task]:
+        """Return the ranking problems of a protocol (default: the first).
+
+        Raises:
+            TMCIRError: The protocol is unknown.
+        """
+
+    @abstractmethod
+    def find_image(self, name: str) -> Path | None:
+        """Return the path of an image, or None where no file has that name."""
+
+    def image_path(self, name: str) -> Path:
+        """Return the path of an image.
+
+        Raises:
+            ImageError: There is no such file.
+        """
+        path = self.find_image(name)
+        if path is None:
+            raise ImageError(
+                f"no image {name!r} under {self.root}: run `tmcir data check {self.name}` for a list"
+            )
+        return path
+
+    def image_names(self) -> list[str]:
+        """Return every image that queries and galleries name, sorted, each once."""
+        names = {name for task in self.tasks() for name in task.gallery}
+        for triplet in self.triplets:
+            names.add(triplet.reference)
+            names.update(triplet.answers, triplet.subset)
+            if triplet.target is not None:
+                names.add(triplet.target)
+        return sorted(names)
+
+    def training_triplets(self, epoch: int) -> Sequence[Triplet]:
+        """Return the triplets of a training epoch; the same for the same epoch, always."""
+        return self.triplets
+
+    def captions(self) -> Sequence[tuple[str, tuple[str, ...]]]:
+        """Return (image name, texts that describe it) pairs for the alignment stage."""
+        return []
+
+    def check_protocol(self, protocol: str | None) -> str:
+        """Return the protocol's name, the default for None.
+
+        Raises:
+            TMCIRError: The protocol is unknown.
+        """
+        if protocol is None:
+            return self.protocols[0]
+        if protocol not in self.protocols:
+            raise unknown_choice(f"{self.name} protocol", protocol, self.protocols)
+        return protocol
