@@ -1,0 +1,6 @@
+"""Models: CLIP's towers, adaptive token fusion, and the two together."""
+
+from tmcir.models.loading import load
+from tmcir.models.tmcir import TMCIR, Explanation
+
+__all__ = ["TMCIR", "Explanation", "load"]

@@ -1,0 +1,165 @@
+"""The two CLIP towers: pooled and token embeddings in the joint space.
+
+Letters used in shapes: N samples, P patch tokens, L text tokens, D joint embedding size, W tower
+width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerBase
+
+from tmcir.models.features import ImageFeatures, TextFeatures
+from tmcir.models.preprocessing import ImagePreprocessor
+from tmcir.models.stem import ConvolutionalStem
+
+
+@dataclass(frozen=True, slots=True)
+class TextTokens:
+    """Tokenised texts: ids long [N, L + 2], right-padded, and lengths long [N] with start and end."""
+
+    ids: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device) -> TextTokens:
+        """Return the same tokens on ``device``."""
+        return TextTokens(self.ids.to(device), self.lengths.to(device))
+
+
+class Encoder(nn.Module):
+    """CLIP's towers with what they need to read images and texts.
+
+    Args:
+        clip: A transformers CLIP model.
+        tokenizer: Its tokenizer; adds a start and an end token.
+        preprocessor: Its image preprocessing.
+    """
+
+    def __init__(
+        self, clip: CLIPModel, tokenizer: PreTrainedTokenizerBase, preprocessor: ImagePreprocessor
+    ) -> None:
+        super().__init__()
+        self.clip = clip
+        self.tokenizer = tokenizer
+        self.preprocessor = preprocessor
+
+    @property
+    def embedding_size(self) -> int:
+        """D, the size of the joint space."""
+        return int(self.clip.config.projection_dim)
+
+    @property
+    def patches(self) -> int:
+        """P, the number of patch tokens of an image."""
+        vision = self.clip.config.vision_config
+        return int((vision.image_size // vision.patch_size) ** 2)
+
+    @property
+    def text_length(self) -> int:
+        """Most content tokens of a text; longer texts are cut."""
+        return int(self.clip.config.text_config.max_position_embeddings) - 2
+
+    def image_features(self, pixel_values: Tensor) -> ImageFeatures:
+        """Encode float [N, 3, S, S].
+
+        Patch tokens go through the same norm and projection as the class token: CLIP trains only
+        the latter there, but the space is shared (METHOD.md section 1).
+        """
+        tower = self.clip.vision_model
+        states = tower(pixel_values=pixel_values).last_hidden_state  # [N, 1 + P, W]
+        projected = self.clip.visual_projection(tower.post_layernorm(states))  # [N, 1 + P, D]
+        return ImageFeatures(
+            pooled=functional.normalize(projected[:, 0].float(), dim=-1), tokens=projected[:, 1:]
+        )
+
+    def text_features(self, tokens: TextTokens) -> TextFeatures:
+        """Encode tokenised texts."""
+        # No attention mask: the padding is on the right and the tower is causal, so that neither
+        # content nor end token ever sees it.
+        output = self.clip.text_model(input_ids=tokens.ids)
+        pooled = self.clip.text_projection(output.pooler_output)
+        content = self.clip.text_projection(output.last_hidden_state[:, 1:-1])  # [N, L, D]
+        index = torch.arange(content.shape[1], device=content.device)
+        return TextFeatures(
+            pooled=functional.normalize(pooled.float(), dim=-1),
+            tokens=content,
+            mask=index < (tokens.lengths - 2)[:, None],
+        )
+
+    def tokenize(self, texts: list[str]) -> TextTokens:
+        """Tokenise texts, padded to the longest; at least one column of content."""
+        encoded: list[list[int]] = self.tokenizer(
+            texts, truncation=True, max_length=self.text_length + 2
+        )["input_ids"]
+        lengths = torch.tensor([len(ids) for ids in encoded])
+        # Three columns at least: a batch of empty texts still has a (masked) content column.
+        width = max(3, int(lengths.max()))
+        padding = self.tokenizer.pad_token_id
+        ids = torch.tensor([ids + [padding] * (width - len(ids)) for ids in encoded])
+        return TextTokens(ids=ids, lengths=lengths)
+
+    def words(self, text: str) -> list[str]:
+        """Return the piece of ``text`` behind each content token."""
+        encoded = self.tokenizer(
+            text, truncation=True, max_length=self.text_length + 2, return_offsets_mapping=True
+        )
+        return [text[start:end].strip() for start, end in encoded["offset_mapping"][1:-1]]
+
+
+def build_clip(
+    tokenizer: PreTrainedTokenizerBase,
+    image_size: int = 128,
+    patch_size: int = 16,
+    embedding_size: int = 256,
+    vision_width: int = 256,
+    vision_layers: int = 6,
+    text_width: int = 256,
+    text_layers: int = 4,
+    heads: int = 4,
+    stem: str = "convolution",
+) -> CLIPModel:
+    """Build a CLIP with random weights around a tokenizer, to be trained from nothing.
+
+    ``stem`` says how pixels become patch tokens: ``patch`` is CLIP's own projection,
+    ``convolution`` a ``ConvolutionalStem``.
+    """
+    shared: dict[str, Any] = {"num_attention_heads": heads, "hidden_act": "gelu"}
+    config = CLIPConfig(
+        projection_dim=embedding_size,
+        vision_config={
+            **shared,
+            "image_size": image_size,
+            "patch_size": patch_size,
+            "hidden_size": vision_width,
+            "intermediate_size": 4 * vision_width,
+            "num_hidden_layers": vision_layers,
+            "stem": stem,
+        },
+        text_config={
+            **shared,
+            "vocab_size": len(tokenizer),
+            "max_position_embeddings": tokenizer.model_max_length,
+            "hidden_size": text_width,
+            "intermediate_size": 4 * text_width,
+            "num_hidden_layers": text_layers,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+    )
+    return create_clip(config)
+
+
+def create_clip(config: CLIPConfig) -> CLIPModel:
+    """Create a CLIP with random weights from its configuration, our own stem included."""
+    clip = CLIPModel(config)
+    vision = config.vision_config
+    if getattr(vision, "stem", "patch") == "convolution":
+        embeddings = clip.vision_model.embeddings
+        embeddings.patch_embedding = ConvolutionalStem(vision.hidden_size, vision.patch_size)
+    return clip

@@ -1,0 +1,59 @@
+"""Finding a model by the name that a person gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import HfHubHTTPError
+from transformers import CLIPConfig
+from transformers.utils import cached_file
+
+from tmcir.errors import TMCIRError
+from tmcir.files import read_json
+from tmcir.models.tmcir import FORMAT, TMCIR
+
+
+def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
+    """Load a model, ready to search with.
+
+    Args:
+        source: A model directory, or a folder or Hugging Face id of a TMCIR model or a CLIP. A
+            plain CLIP gets an untrained fusion, which is exactly the normalised sum.
+        device: Where the weights go; None takes a GPU where there is one.
+
+    Raises:
+        TMCIRError: There is no such model, or it is of a kind that is not supported.
+    """
+    config = _read_config(str(source))
+    if config.get("format") == FORMAT:
+        model = TMCIR.from_pretrained(source)
+    elif config.get("model_type") == CLIPConfig.model_type:
+        model = TMCIR.from_clip(source)
+    else:
+        found = config.get("model_type") or config.get("format") or "unknown"
+        raise TMCIRError(f"{source}: is of type {found!r}; supported: TMCIR models and CLIP ('clip')")
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device).eval()
+
+
+def _read_config(source: str) -> dict[str, Any]:
+    folder = Path(source)
+    if folder.is_dir():
+        content = read_json(folder / "config.json")
+    elif folder.exists() or source.startswith((".", "/", "~")):
+        raise TMCIRError(f"{source}: no such model directory")
+    else:
+        try:
+            content = read_json(Path(str(cached_file(source, "config.json"))))
+        except (OSError, HfHubHTTPError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise TMCIRError(
+                f"no model {source!r}: neither a directory here nor reachable on the Hugging Face"
+                f" hub ({reason})"
+            ) from None
+    if not isinstance(content, dict):
+        raise TMCIRError(f"{source}: config.json is not an object")
+    return content

@@ -1,0 +1,373 @@
+"""The model: CLIP's towers and adaptive token fusion, saved and loaded as one directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from huggingface_hub import PyTorchModelHubMixin, snapshot_download
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoTokenizer, CLIPConfig, CLIPModel
+from transformers.utils import cached_file
+
+from tmcir.data.images import read_image
+from tmcir.errors import TMCIRError
+from tmcir.files import read_json, staged_directory, write_text
+from tmcir.models.encoder import Encoder, TextTokens, create_clip
+from tmcir.models.features import ImageFeatures, TextFeatures
+from tmcir.models.fusion import AdaptiveTokenFusion, FusionOutput
+from tmcir.models.preprocessing import ImagePreprocessor
+
+ImageSource = str | Path | Image.Image
+FORMAT = "tmcir-1"
+WEIGHTS = "model.safetensors"
+_FILES = ["*.json", WEIGHTS, "README.md", "*.txt"]
+_DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_files_only")
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The model's account of one query.
+
+    Attributes:
+        gate: (g_v, g_t), weights of the pooled image and text embedding; they sum to 2.
+        matched_share: Share of the patches that a word absorbed, in [0, 1].
+        words: The pieces of the text, in order.
+        merged: For every word the patches that it absorbed, as (row, column, w_ij) in the patch
+            grid, heaviest first.
+        image_share: For every word alpha_j, the share of the image in its merged token.
+        grid: Rows and columns of the patch grid.
+        threshold: theta, the cosine from which a patch is absorbed.
+    """
+
+    gate: tuple[float, float]
+    matched_share: float
+    words: list[str]
+    merged: list[list[tuple[int, int, float]]]
+    image_share: list[float]
+    grid: tuple[int, int]
+    threshold: float
+
+
+class TMCIR(nn.Module, PyTorchModelHubMixin, library_name="tmcir", tags=["composed-image-retrieval"]):
+    """Composed image retrieval: one embedding space for images, texts and composed queries.
+
+    Args:
+        encoder: CLIP's towers.
+        fusion_settings: Keyword arguments of ``AdaptiveTokenFusion``; {} gives its defaults.
+        name: What reports call the model.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        fusion_settings: dict[str, Any] | None = None,
+        name: str = "tmcir",
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.fusion_settings = dict(fusion_settings or {})
+        self.fusion = AdaptiveTokenFusion(
+            embedding_size=encoder.embedding_size,
+            patches=encoder.patches,
+            text_length=encoder.text_length,
+            **self.fusion_settings,
+        )
+        self.name = name
+        self.card: str | None = None
+
+    # What the model is
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.fusion.query_token.device
+
+    @property
+    def embedding_size(self) -> int:
+        """D, the size of every embedding."""
+        return self.encoder.embedding_size
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square that the image tower reads, in pixels."""
+        return self.encoder.preprocessor.size
+
+    @property
+    def identity(self) -> str:
+        """Hexadecimal hash of configuration and weights; equal models give equal embeddings."""
+        digest = hashlib.blake2b(json.dumps(self._config(), sort_keys=True).encode(), digest_size=16)
+        for key, value in sorted(self.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    # What people call
+
+    def encode_images(self, images: Iterable[ImageSource], batch_size: int = 64) -> Tensor:
+        """Embed images for a gallery.
+
+        Args:
+            images: Paths or PIL images.
+            batch_size: Images encoded at once.
+
+        Returns:
+            float32 [N, D] on the CPU, L2-normalised.
+
+        Raises:
+            ImageError: An image is missing, broken or too large.
+        """
+        batches = _batches(list(images), batch_size)
+        return self._stack(self.image_features(batch).pooled for batch in batches)
+
+    def encode_texts(self, texts: Iterable[str], batch_size: int = 256) -> Tensor:
+        """Embed texts: float32 [N, D] on the CPU, L2-normalised."""
+        batches = _batches(list(texts), batch_size)
+        return self._stack(self.text_features(batch).pooled for batch in batches)
+
+    def compose(
+        self,
+        images: Sequence[ImageSource],
+        texts: Sequence[str],
+        balance: float = 0.0,
+        batch_size: int = 64,
+    ) -> Tensor:
+        """Embed composed queries: these images, modified as these texts say.
+
+        A blank text asks for no change: its query is the image's own embedding.
+
+        Args:
+            images: N reference images, paths or PIL images.
+            texts: N modification texts.
+            balance: In [-1, 1]. 0 is the model's own query; towards -1 it moves to the image
+                embedding, towards 1 to the text embedding, and is exactly that at the ends.
+            batch_size: Queries composed at once.
+
+        Returns:
+            float32 [N, D] on the CPU, L2-normalised; rank a gallery by its dot products.
+
+        Raises:
+            TMCIRError: The counts differ, or ``balance`` is out of range.
+            ImageError: An image is missing, broken or too large.
+        """
+        if isinstance(texts, str) or isinstance(images, str | Path | Image.Image):
+            raise TMCIRError("compose takes a list of images and a list of texts")
+        if len(images) != len(texts):
+            raise TMCIRError(f"compose got {len(images)} images and {len(texts)} texts")
+        pairs = _batches(list(zip(images, texts, strict=True)), batch_size)
+        return self._stack(
+            self.fuse(
+                self.image_features([image for image, _ in batch]),
+                self.text_features([text for _, text in batch]),
+                balance,
+            )
+            for batch in pairs
+        )
+
+    def explain(self, image: ImageSource, text: str) -> Explanation:
+        """Say how a query came about: the gate, and which patches merged into which word.
+
+        Raises:
+            TMCIRError: The text is blank.
+            ImageError: The image is missing, broken or too large.
+        """
+        if not text.strip():
+            raise TMCIRError("there is nothing to explain without a text")
+        with self._inference():
+            output = self.forward(self.image_features([image]), self.text_features([text]))
+        side = round(self.encoder.patches**0.5)
+        merge = output.merge
+        words = self.encoder.words(text)
+        merged: list[list[tuple[int, int, float]]] = [[] for _ in words]
+        for patch, word in enumerate(merge.assignment[0].tolist()):
+            if word >= 0:
+                weight = float(merge.weights[0, patch, word])
+                merged[word].append((patch // side, patch % side, weight))
+        for patches in merged:
+            patches.sort(key=lambda patch: -patch[2])
+        gate_image, gate_text = output.gate[0].tolist()
+        return Explanation(
+            gate=(gate_image, gate_text),
+            matched_share=float(merge.matched_share[0]),
+            words=words,
+            merged=merged,
+            image_share=merge.alpha[0, : len(words)].tolist(),
+            grid=(side, side),
+            threshold=float(merge.threshold[0]),
+        )
+
+    # What the other rooms call
+
+    def preprocess(self, images: Sequence[ImageSource]) -> Tensor:
+        """Read images into normalised pixel values, float32 [N, 3, S, S] on the CPU.
+
+        Decodes in threads: Pillow releases the interpreter lock while it decodes and resizes.
+
+        Raises:
+            ImageError: An image is missing, broken or too large.
+        """
+        squares = self.squares(images)
+        return self.encoder.preprocessor.normalise(squares)
+
+    def squares(self, images: Sequence[ImageSource]) -> Tensor:
+        """Read images as the tower sees them, before normalisation, uint8 [N, 3, S, S].
+
+        Raises:
+            ImageError: An image is missing, broken or too large.
+        """
+        preprocessor = self.encoder.preprocessor
+
+        def square(image: ImageSource) -> np.ndarray:
+            return preprocessor.square(read_image(image, minimum_side=preprocessor.size))
+
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            stacked = np.stack(list(pool.map(square, images)))
+        return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
+
+    def image_features(self, images: Sequence[ImageSource] | Tensor) -> ImageFeatures:
+        """Encode N images, or their pixel values [N, 3, S, S], without gradients."""
+        with self._inference():
+            pixels = images if isinstance(images, Tensor) else self.preprocess(images)
+            return self.encoder.image_features(pixels.to(self.device))
+
+    def text_features(self, texts: Sequence[str] | TextTokens) -> TextFeatures:
+        """Encode N texts, or their tokens, without gradients."""
+        with self._inference():
+            tokens = texts if isinstance(texts, TextTokens) else self.encoder.tokenize(list(texts))
+            return self.encoder.text_features(tokens.to(self.device))
+
+    def fuse(self, image: ImageFeatures, text: TextFeatures, balance: float = 0.0) -> Tensor:
+        """Compose features as ``compose`` does images and texts: float [N, D], L2-normalised.
+
+        Raises:
+            TMCIRError: ``balance`` is out of [-1, 1].
+        """
+        if not -1 <= balance <= 1:
+            raise TMCIRError(f"balance is {balance}, but must lie between -1 (image) and 1 (text)")
+        with self._inference():
+            query = self.forward(image, text).query
+            query = query.where(text.mask.any(dim=1, keepdim=True), image.pooled)
+            end = image.pooled if balance < 0 else text.pooled
+            return functional.normalize((1 - abs(balance)) * query + abs(balance) * end, dim=-1)
+
+    def forward(self, image: ImageFeatures, text: TextFeatures) -> FusionOutput:
+        """Run the fusion over features of both towers, with gradients."""
+        output: FusionOutput = self.fusion(image, text)
+        return output
+
+    # Saving and loading
+
+    @classmethod
+    def from_clip(cls, source: str | Path, **fusion_settings: Any) -> TMCIR:
+        """Put an untrained fusion on a CLIP checkpoint: queries are the normalised sum.
+
+        Args:
+            source: Folder or Hugging Face id of a transformers CLIP model.
+            fusion_settings: Keyword arguments of ``AdaptiveTokenFusion``.
+
+        Raises:
+            TMCIRError: There is no such checkpoint, or weights are missing from it.
+        """
+        try:
+            clip, report = CLIPModel.from_pretrained(
+                source, use_safetensors=True, output_loading_info=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            settings = cached_file(
+                source, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False
+            )
+        except OSError as error:
+            raise TMCIRError(f"{source}: {str(error).strip().splitlines()[0]}") from None
+        if report["missing_keys"]:
+            missing = ", ".join(sorted(report["missing_keys"])[:3])
+            raise TMCIRError(f"{source}: the checkpoint lacks weights: {missing}, ...")
+        preprocessor = ImagePreprocessor.from_dict(
+            read_json(Path(settings)) if settings else {}, clip.config.vision_config.image_size
+        )
+        return cls(Encoder(clip, tokenizer, preprocessor), fusion_settings, str(source)).eval()
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "clip": self.encoder.clip.config.to_dict(),
+            "fusion": self.fusion_settings,
+        }
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        with staged_directory(save_directory) as folder:
+            self.encoder.tokenizer.save_pretrained(folder)
+            for name, content in (
+                ("config.json", self._config()),
+                ("preprocessor_config.json", self.encoder.preprocessor.to_dict()),
+            ):
+                write_text(folder / name, json.dumps(content, indent=2) + "\n")
+            if self.card is not None:
+                write_text(folder / "README.md", self.card)
+            weights = {key: value.contiguous() for key, value in self.state_dict().items()}
+            save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, **options: Any) -> TMCIR:
+        folder = Path(model_id)
+        if not folder.is_dir():
+            download = {name: options[name] for name in _DOWNLOAD_OPTIONS if name in options}
+            folder = Path(snapshot_download(model_id, allow_patterns=_FILES, **download))
+        config = read_json(folder / "config.json")
+        if config.get("format") != FORMAT:
+            raise TMCIRError(f"{folder / 'config.json'}: not a TMCIR model ({FORMAT})")
+        clip = create_clip(CLIPConfig(**config["clip"]))
+        preprocessor = ImagePreprocessor.from_dict(
+            read_json(folder / "preprocessor_config.json"), clip.config.vision_config.image_size
+        )
+        encoder = Encoder(clip, AutoTokenizer.from_pretrained(folder), preprocessor)
+        model = cls(encoder, config["fusion"], name=model_id)
+        model.load_weights(folder / WEIGHTS)
+        card = folder / "README.md"
+        model.card = card.read_text(encoding="utf-8") if card.is_file() else None
+        return model.eval()
+
+    def load_weights(self, path: Path) -> None:
+        """Load every weight from a safetensors file.
+
+        Raises:
+            TMCIRError: The file is missing, broken, or of another architecture.
+        """
+        try:
+            self.load_state_dict(load_file(path))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise TMCIRError(f"{path}: cannot load the weights: {reason}") from None
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """Evaluate without gradients and in evaluation mode, and leave the mode as it was."""
+        training = self.training
+        if training:
+            self.eval()
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            if training:
+                self.train()
+
+    def _stack(self, parts: Iterable[Tensor]) -> Tensor:
+        collected = [part.float().cpu() for part in parts]
+        return torch.cat(collected) if collected else torch.empty(0, self.embedding_size)
+
+
+def _batches(items: list[Item], size: int) -> list[list[Item]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,239 @@
+"""Adaptive token fusion against a plain loop written from METHOD.md, equations (2) and (3)."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from tmcir.models.features import ImageFeatures, TextFeatures
+from tmcir.models.fusion import AdaptiveTokenFusion
+
+PATCHES, LENGTH, SIZE = 9, 5, 16
+
+
+def make_fusion(trained: bool = True, **settings: object) -> AdaptiveTokenFusion:
+    torch.manual_seed(7)
+    fusion = AdaptiveTokenFusion(SIZE, PATCHES, LENGTH, hidden_size=12, heads=3, **settings)
+    if trained:
+        for parameter in fusion.parameters():
+            parameter.data += 0.3 * torch.randn_like(parameter)
+        fusion.similarity_mean.fill_(0.02)
+        fusion.similarity_square.fill_(0.05)
+        fusion.statistics_steps.fill_(1)
+    return fusion.double().eval()
+
+
+def make_features(
+    lengths: list[int], seed: int = 0, width: int | None = None
+) -> tuple[ImageFeatures, TextFeatures]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    count, width = len(lengths), width or max(1, *lengths)
+    image = ImageFeatures(
+        functional.normalize(draw(count, SIZE), dim=-1), draw(count, PATCHES, SIZE)
+    )
+    mask = torch.arange(width) < torch.tensor(lengths)[:, None]
+    text = TextFeatures(
+        functional.normalize(draw(count, SIZE), dim=-1), draw(count, width, SIZE), mask
+    )
+    return image, text
+
+
+def plain_query(
+    fusion: AdaptiveTokenFusion,
+    v0: torch.Tensor,
+    v: torch.Tensor,
+    t0: torch.Tensor,
+    t: torch.Tensor,
+) -> torch.Tensor:
+    """One sample, one token at a time, as METHOD.md section 4 says it."""
+
+    def cos(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float((a / a.norm()) @ (b / b.norm()))
+
+    mean = float(fusion.similarity_mean)
+    theta = mean + fusion.kappa * math.sqrt(float(fusion.similarity_square) - mean**2)
+    matches: dict[int, list[int]] = {j: [] for j in range(len(t))}
+    absorbed = set()
+    for i in range(len(v)):
+        similarities = [cos(v[i], t[j]) for j in range(len(t))]
+        if similarities and max(similarities) >= theta:
+            matches[similarities.index(max(similarities))].append(i)
+            absorbed.add(i)
+
+    tokens, positions, types, sizes = [], [], [], []
+    for j in range(len(t)):
+        token, position, kind = t[j], fusion.text_positions[min(j, LENGTH - 1)], 0
+        if matches[j]:
+            scores = torch.tensor(
+                [cos(v[i], t[j]) / fusion.merge_temperature for i in matches[j]],
+                dtype=torch.float64,
+            )
+            w = scores.exp() / scores.exp().sum()
+            strongest = max(cos(v[i], t[j]) for i in matches[j])
+            alpha = torch.sigmoid(fusion.alpha_scale * strongest + fusion.alpha_offset)
+            mixed = sum(w[n] * v[i] for n, i in enumerate(matches[j]))
+            token = (1 - alpha) * t[j] + alpha * mixed
+            position = position + sum(
+                w[n] * fusion.patch_positions[i] for n, i in enumerate(matches[j])
+            )
+            kind = 2
+        tokens.append(token)
+        positions.append(position)
+        types.append(kind)
+        sizes.append(1 + len(matches[j]))
+    for i in range(len(v)):
+        if i not in absorbed:
+            tokens.append(v[i])
+            positions.append(fusion.patch_positions[i])
+            types.append(1)
+            sizes.append(1)
+
+    pooled = torch.cat([v0, t0])
+    hidden = [fusion.query_token + fusion.pooled_input(pooled)]
+    for token, position, kind in zip(tokens, positions, types, strict=True):
+        hidden.append(
+            fusion.token_input(fusion.token_norm(token)) + position + fusion.types[kind]
+        )
+    sequence = torch.stack(hidden)
+    bias = torch.tensor([1, *sizes], dtype=torch.float64).log()
+    for layer in fusion.layers:
+        q, k, u = layer.query_key_value(layer.attention_norm(sequence)).chunk(3, dim=-1)
+        heads = []
+        for q_head, k_head, u_head in zip(
+            q.chunk(layer.heads, -1), k.chunk(layer.heads, -1), u.chunk(layer.heads, -1),
+            strict=True,
+        ):
+            logits = q_head @ k_head.T / math.sqrt(q_head.shape[-1]) + bias
+            heads.append(torch.softmax(logits, dim=-1) @ u_head)
+        sequence = sequence + layer.attention_output(torch.cat(heads, dim=-1))
+        sequence = sequence + layer.mlp(layer.mlp_norm(sequence))
+    o = fusion.output_norm(sequence[0])
+    g_v, g_t = 2 * torch.softmax(fusion.gate(pooled), dim=-1)
+    q = g_v * v0 + g_t * t0 + fusion.output.weight @ o
+    return q / q.norm()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    lengths=st.lists(st.integers(0, LENGTH + 2), min_size=1, max_size=5),
+    seed=st.integers(0, 10_000),
+    kappa=st.floats(-1.0, 3.0),
+)
+def test_batched_fusion_equals_a_plain_loop(lengths: list[int], seed: int, kappa: float) -> None:
+    fusion = make_fusion(kappa=kappa)
+    image, text = make_features(lengths, seed)
+    queries = fusion(image, text).query
+    for n, length in enumerate(lengths):
+        expected = plain_query(
+            fusion, image.pooled[n], image.tokens[n], text.pooled[n], text.tokens[n, :length]
+        )
+        # float32 inside: the fusion always normalises and compares in float32.
+        torch.testing.assert_close(queries[n].double(), expected, atol=2e-5, rtol=0)
+
+
+def test_the_untrained_fusion_is_the_normalised_sum() -> None:
+    fusion = make_fusion(trained=False)
+    image, text = make_features([3, 5, 0, 1])
+    output = fusion(image, text)
+    expected = functional.normalize(image.pooled + text.pooled, dim=-1)
+    torch.testing.assert_close(output.query.double(), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(output.gate, torch.ones_like(output.gate))
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_padding_and_company_do_not_change_a_query(trained: bool) -> None:
+    fusion = make_fusion(trained=trained)
+    if not trained:  # keep the untrained statistics, but a trained output
+        torch.nn.init.normal_(fusion.output.weight)
+    lengths = [2, 5, 0, 4]
+    image, text = make_features(lengths)
+    together = fusion(image, text).query
+    padded = TextFeatures(
+        text.pooled,
+        torch.cat([text.tokens, torch.full((4, 3, SIZE), 9.0, dtype=torch.float64)], dim=1),
+        functional.pad(text.mask, (0, 3)),
+    )
+    torch.testing.assert_close(fusion(image, padded).query, together)
+    for n in range(len(lengths)):
+        row = torch.tensor([n])
+        alone = fusion(image.select(row), text.select(row)).query
+        torch.testing.assert_close(alone, together[n : n + 1])
+
+
+def test_absorbed_tokens_leave_the_sequence() -> None:
+    image, text = make_features([4, 4])
+    everything = make_fusion(merge=False)(image, text)
+    assert everything.sequence_length == 1 + 4 + PATCHES
+    assert everything.merge.matched_share.tolist() == [0.0, 0.0]
+    all_merged = make_fusion(kappa=-100.0)(image, text)
+    assert all_merged.sequence_length == 1 + 4
+    assert all_merged.merge.matched_share.tolist() == [1.0, 1.0]
+
+
+def test_the_merge_map_adds_up() -> None:
+    image, text = make_features([4, 2, 5])
+    merge = make_fusion(kappa=0.5)(image, text).merge
+    matched = merge.assignment >= 0
+    assert matched.any() and not matched.all()
+    has_match = torch.zeros(3, 5).scatter_add_(
+        1, merge.assignment.clamp(min=0), matched.float()
+    ) > 0
+    sums = merge.weights.sum(dim=1)
+    torch.testing.assert_close(sums, has_match.to(sums.dtype), check_dtype=False)
+    assert ((merge.alpha > 0) == has_match).all()
+    assert not has_match[~text.mask].any()
+
+
+def test_gradients_reach_both_modalities_through_the_merge() -> None:
+    fusion = make_fusion(kappa=-100.0).train()  # every patch is absorbed
+    image, text = make_features([3, 4])
+    image.tokens.requires_grad_()
+    text.tokens.requires_grad_()
+    fusion(image, text).query[:, 0].sum().backward()
+    assert image.tokens.grad is not None and text.tokens.grad is not None
+    assert (image.tokens.grad.abs().sum(dim=-1) > 0).all()
+    assert (text.tokens.grad[text.mask].abs().sum(dim=-1) > 0).all()
+    assert (text.tokens.grad[~text.mask] == 0).all()
+    assert fusion.alpha_scale.grad is not None and fusion.alpha_scale.grad != 0
+    assert fusion.patch_positions.grad is not None
+    assert (fusion.patch_positions.grad.abs().sum(dim=-1) > 0).all()
+
+
+def test_the_threshold_follows_running_statistics_of_content_only() -> None:
+    fusion = make_fusion(trained=False).train()
+    image, text = make_features([1, 3])
+    fusion(image, text)
+    fusion.update_statistics()
+    values = []
+    for n, length in enumerate([1, 3]):
+        v = functional.normalize(image.tokens[n], dim=-1)
+        t = functional.normalize(text.tokens[n, :length], dim=-1)
+        values.append((v @ t.T).flatten())
+    seen = torch.cat(values)
+    torch.testing.assert_close(fusion.similarity_mean.double(), seen.mean(), atol=1e-6, rtol=0)
+    expected = seen.mean() + fusion.kappa * seen.std(unbiased=False)
+    threshold = fusion.eval()(image, text).merge.threshold
+    torch.testing.assert_close(threshold.double(), expected.expand(2), atol=1e-6, rtol=0)
+
+
+def test_statistics_do_not_depend_on_micro_batches() -> None:
+    image, text = make_features([3, 1, 4, 2])
+    whole, parts = make_fusion(trained=False).train(), make_fusion(trained=False).train()
+    whole(image, text)
+    for rows in (torch.tensor([0, 1, 2]), torch.tensor([3])):
+        parts(image.select(rows), text.select(rows))
+    with torch.no_grad():
+        parts(image, text)  # a pass without gradients is not counted
+    for fusion in (whole, parts):
+        fusion.update_statistics()
+    torch.testing.assert_close(whole.similarity_mean, parts.similarity_mean)
+    torch.testing.assert_close(whole.similarity_square, parts.similarity_square)

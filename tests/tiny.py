@@ -1,0 +1,61 @@
+"""A tiny catalogue and a tiny model, drawn and built from nothing in the tests that need them."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw
+
+from tmcir.data.fashion_products import FashionProducts
+from tmcir.models.encoder import Encoder, build_clip
+from tmcir.models.preprocessing import ImagePreprocessor
+from tmcir.models.tmcir import TMCIR
+from tmcir.models.tokenizer import train_tokenizer
+
+COLOURS = {"Red": (200, 30, 30), "Blue": (30, 30, 200), "Green": (30, 160, 30)}
+TYPES = ("Tshirts", "Jeans", "Caps")
+TOWERS: dict[str, Any] = {
+    "image_size": 16,
+    "patch_size": 8,
+    "embedding_size": 16,
+    "vision_width": 16,
+    "vision_layers": 1,
+    "text_width": 16,
+    "text_layers": 1,
+    "heads": 2,
+}
+FUSION: dict[str, Any] = {"hidden_size": 16, "layers": 1, "heads": 2}
+
+
+def draw_catalogue(root: Path, items: int = 180, side: int = 20) -> Path:
+    """Draw shapes of three types and colours in the layout of the product photos."""
+    generator = random.Random(0)
+    (root / "images").mkdir(parents=True)
+    with (root / "styles.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "gender", "articleType", "baseColour", "productDisplayName"])
+        for number in range(100, 100 + items):
+            gender = ("Men", "Women")[generator.randrange(2)]
+            colour, article = list(COLOURS)[number % 3], TYPES[(number // 3) % 3]
+            pattern = generator.choice(["", "Striped"])
+            title = " ".join(f"Maker {gender} {pattern} {colour} {article}".split())
+            writer.writerow([number, gender, article, colour, title])
+            image = Image.new("RGB", (side, side), "white")
+            size = {"Tshirts": side, "Jeans": side // 2, "Caps": side // 4}[article]
+            ImageDraw.Draw(image).rectangle((0, 0, size, size), fill=COLOURS[colour])
+            image.save(root / "images" / f"{number}.jpg", quality=95)
+    return root
+
+
+def build_model(dataset: FashionProducts, seed: int = 0, **fusion: Any) -> TMCIR:
+    """Build a model of a few thousand weights; random, for plumbing only."""
+    torch.manual_seed(seed)
+    texts = [text for _, texts in dataset.captions() for text in texts]
+    tokenizer = train_tokenizer(texts, vocabulary_size=300, text_length=12)
+    preprocessor = ImagePreprocessor(size=TOWERS["image_size"])
+    encoder = Encoder(build_clip(tokenizer, **TOWERS), tokenizer, preprocessor)
+    return TMCIR(encoder, {**FUSION, **fusion}, name="tiny").eval()
