@@ -1,0 +1,117 @@
+"""One optimiser step's gradients: micro-batches and processes do not change the result.
+
+A contrastive loss needs every pair of the batch at once, so that plain gradient accumulation would
+shrink its negatives. Here all embeddings are computed first, without keeping activations; the loss
+over the whole batch, gathered over processes, gives their gradients; then each micro-batch is run
+again and continues from those (GradCache, arXiv 2101.06983). A batch that fits is run once. Both
+runs see the same numbers because CLIP has no dropout.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from tmcir.models.tmcir import TMCIR
+from tmcir.training.batches import Batch
+from tmcir.training.stages import Pairs, Stage
+
+
+class Embedder(nn.Module):
+    """A stage's embedding of a batch as a module, so that DDP sees one forward call."""
+
+    def __init__(self, model: TMCIR, stage: Stage) -> None:
+        super().__init__()
+        self.model = model
+        self.stage = stage
+
+    def forward(self, batch: Batch) -> Pairs:
+        """Embed a batch."""
+        return self.stage.embed(self.model, batch)
+
+
+def backward(
+    embedder: nn.Module, stage: Stage, batch: Batch, micro_batch: int, accelerator: Accelerator
+) -> Tensor:
+    """Add the gradients of the loss over the whole batch; return the loss, detached.
+
+    Args:
+        embedder: The stage's ``Embedder``, prepared by ``accelerator``.
+        stage: Gives the loss.
+        batch: This process's share of the batch.
+        micro_batch: Most pairs whose activations are in memory at once.
+        accelerator: Gathers over processes and runs the backward pass.
+    """
+    if len(batch.target) <= micro_batch:
+        pairs = embedder(batch)
+        loss = stage.loss(pairs.map(gather))
+        accelerator.backward(loss)
+        return loss.detach()
+
+    parts = batch.split(micro_batch)
+    with torch.no_grad():
+        whole = _leaves([embedder(part) for part in parts])
+    loss = stage.loss(whole.map(gather))
+    loss.backward()
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        with nullcontext() if last else accelerator.no_sync(embedder):
+            pairs = embedder(part)
+            rows = slice(number * micro_batch, number * micro_batch + len(part.target))
+            accelerator.backward(_surrogate(pairs, whole, rows, count=len(parts)))
+    return loss.detach()
+
+
+def gather(rows: Tensor) -> Tensor:
+    """Concatenate the rows of all processes, in order of rank; gradients flow to one's own."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows
+    gathered: Tensor = _Gather.apply(rows)
+    return gathered
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, rows: Tensor) -> Tensor:
+        world = torch.distributed.get_world_size()
+        parts = [torch.empty_like(rows) for _ in range(world)]
+        torch.distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        # Every process has the same loss, hence the same gradients; DDP then averages over the
+        # processes, which the factor undoes.
+        world, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
+        return gradients[0].chunk(world)[rank] * world
+
+
+def _leaves(parts: list[Pairs]) -> Pairs:
+    """Join the micro-batches' embeddings into tensors that collect gradients."""
+
+    def join(name: str) -> Tensor:
+        joined = torch.cat([getattr(part, name) for part in parts])
+        return joined.requires_grad_(joined.is_floating_point())
+
+    return Pairs(
+        left=join("left"),
+        right=join("right"),
+        hard_negatives=None if parts[0].hard_negatives is None else join("hard_negatives"),
+        groups=join("groups"),
+        scale=parts[0].scale.detach().requires_grad_(),
+    )
+
+
+def _surrogate(pairs: Pairs, whole: Pairs, rows: slice, count: int) -> Tensor:
+    """Return a scalar whose gradient is that of the loss through one micro-batch."""
+    scalar = pairs.scale * whole.scale.grad / count
+    for name in ("left", "right", "hard_negatives"):
+        rows_of_part, leaf = getattr(pairs, name), getattr(whole, name)
+        if leaf is not None:
+            scalar = scalar + (rows_of_part.float() * leaf.grad[rows]).sum()
+    return scalar
+

@@ -1,0 +1,224 @@
+"""From a recipe to a trained model directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from tmcir.data.dataset import Dataset
+from tmcir.data.datasets import open_dataset
+from tmcir.data.images import check_image
+from tmcir.errors import TMCIRError
+from tmcir.files import write_text
+from tmcir.models.encoder import Encoder, build_clip
+from tmcir.models.loading import load
+from tmcir.models.preprocessing import ImagePreprocessor
+from tmcir.models.tmcir import TMCIR
+from tmcir.models.tokenizer import train_tokenizer
+from tmcir.training.batches import ImageStore
+from tmcir.training.checkpoint import Progress
+from tmcir.training.loop import Validation, train_stage
+from tmcir.training.recipe import LoraSettings, ModelSettings, Recipe, StageSettings
+from tmcir.training.stages import Stage, align, fuse
+
+_LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
+
+
+Validate = Callable[[TMCIR, Dataset], tuple[str, float]]
+"""Scores a model on a dataset: the score's name, and its value; higher is better."""
+
+
+def train(recipe: Recipe, validate: Validate | None = None) -> Path:
+    """Train the recipe's stages and return the folder of the model.
+
+    A run that was killed goes on: a finished stage is loaded, a started one resumes.
+
+    Args:
+        recipe: The recipe.
+        validate: Selects each stage's weights on the validation split; None keeps the last.
+
+    Raises:
+        TMCIRError: Something that the recipe needs is not there (all of it in one message), the
+            folder holds another recipe's run, or a loss is not finite.
+        ImageError: An image is broken and the recipe does not skip such images.
+    """
+    check(recipe)
+    accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
+    set_seed(recipe.seed)
+    dataset = _open(recipe, "train")
+    _claim_folder(recipe, accelerator)
+    model = build_model(recipe.model, dataset)
+    store = ImageStore(model, dataset, recipe.image_memory)
+    validation = _validation(recipe, validate)
+    for stage, settings in _stages(recipe, dataset, _broken(recipe, dataset, accelerator)):
+        _run_stage(recipe, model, stage, settings, store, accelerator, validation)
+    target = recipe.folder / "model"
+    if accelerator.is_main_process:
+        model.save_pretrained(target)
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return target
+
+
+def check(recipe: Recipe) -> None:
+    """See that a run could start, before anything is loaded or written.
+
+    Raises:
+        TMCIRError: Names everything that is missing or does not fit.
+    """
+    problems = []
+    source = recipe.model.source
+    if source is not None and source.startswith((".", "/", "~")) and not Path(source).is_dir():
+        problems.append(f"model.source: no such directory: {source}")
+    for split in ("train", "val"):
+        try:
+            dataset = _open(recipe, split)
+            missing = [name for name in dataset.image_names() if dataset.find_image(name) is None]
+        except TMCIRError as error:
+            problems.append(f"dataset: {error}")
+            continue
+        if missing and not (recipe.dataset.skip_broken and split == "train"):
+            problems.append(
+                f"dataset: {len(missing)} images of the {split} split are missing, such as"
+                f" {missing[0]}: `tmcir data check {dataset.name}` lists them"
+            )
+        if split == "train" and recipe.stages.align and not dataset.captions():
+            problems.append(f"stages.align: {dataset.name} has no captions to align on")
+    if problems:
+        raise TMCIRError(f"recipe {recipe.name}: " + "; ".join(dict.fromkeys(problems)))
+
+
+def _broken(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> frozenset[str]:
+    """Return the training images to leave out, and say which they are."""
+    if not recipe.dataset.skip_broken:
+        return frozenset()
+
+    def usable(name: str) -> bool:
+        path = dataset.find_image(name)
+        return path is not None and check_image(path) is None
+
+    names = dataset.image_names()
+    with ThreadPoolExecutor() as pool:
+        broken = [name for name, good in zip(names, pool.map(usable, names), strict=True) if not good]
+    if broken:
+        accelerator.print(f"{len(broken)} images are missing or broken and are left out:")
+        accelerator.print("  " + " ".join(broken))
+    return frozenset(broken)
+
+
+def build_model(settings: ModelSettings, dataset: Dataset) -> TMCIR:
+    """Build the towers from nothing, or load them, and put the fusion on them."""
+    fusion = settings.fusion.model_dump()
+    if settings.source is not None:
+        towers = load(settings.source, device="cpu")
+        return TMCIR(towers.encoder, fusion)
+    assert settings.build is not None
+    build = settings.build.model_dump()
+    tokenizer = train_tokenizer(
+        _texts(dataset), build.pop("vocabulary_size"), build.pop("text_length")
+    )
+    preprocessor = ImagePreprocessor(size=build["image_size"], fit=build.pop("fit"))
+    return TMCIR(Encoder(build_clip(tokenizer, **build), tokenizer, preprocessor), fusion)
+
+
+def _texts(dataset: Dataset) -> list[str]:
+    captions = chain.from_iterable(texts for _, texts in dataset.captions())
+    modifications = chain.from_iterable(
+        triplet.training_texts or (triplet.text,) for triplet in dataset.triplets
+    )
+    return [*captions, *modifications]
+
+
+def _stages(
+    recipe: Recipe, dataset: Dataset, skip: frozenset[str]
+) -> list[tuple[Stage, StageSettings]]:
+    stages: list[tuple[Stage, StageSettings]] = []
+    first, second = recipe.stages.align, recipe.stages.fuse
+    if first is not None:
+        stages.append((align(dataset, recipe.seed, first.symmetric, skip), first))
+    if second is not None:
+        negative = second.reference_as_negative
+        stages.append((fuse(dataset, second.symmetric, negative, skip), second))
+    return stages
+
+
+def _run_stage(
+    recipe: Recipe,
+    model: TMCIR,
+    stage: Stage,
+    settings: StageSettings,
+    store: ImageStore,
+    accelerator: Accelerator,
+    validation: Validation | None,
+) -> None:
+    folder = recipe.folder / stage.name
+    finished = folder / "model"
+    if (finished / "config.json").exists():
+        model.load_weights(finished / "model.safetensors")
+        accelerator.print(f"{stage.name}  is finished: taken from {finished}")
+        return
+    adapted = _add_adapters(model, settings.lora)
+    progress = train_stage(
+        model,
+        stage,
+        settings,
+        store,
+        folder,
+        accelerator,
+        seed=recipe.seed,
+        checkpoint_minutes=recipe.checkpoint_minutes,
+        validation=validation if settings.evaluate_every else None,
+    )
+    if adapted is not None:
+        adapted.merge_and_unload()
+    if accelerator.is_main_process:
+        model.save_pretrained(finished)
+        _note(finished, stage, progress)
+    accelerator.wait_for_everyone()
+
+
+def _add_adapters(model: TMCIR, lora: LoraSettings | None) -> PeftModel | None:
+    """Put low-rank adapters into the towers, in place; everything else there is frozen."""
+    if lora is None:
+        return None
+    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=_LORA_TARGETS)
+    return get_peft_model(model.encoder.clip, config)
+
+
+def _open(recipe: Recipe, split: str) -> Dataset:
+    settings = recipe.dataset
+    return open_dataset(settings.name, settings.root, split=split, **settings.options)
+
+
+def _validation(recipe: Recipe, validate: Validate | None) -> Validation | None:
+    if validate is None:
+        return None
+    dataset = _open(recipe, "val")
+    return Validation(score=lambda model: validate(model, dataset))
+
+
+def _note(folder: Path, stage: Stage, progress: Progress) -> None:
+    content = {"stage": stage.name, **asdict(progress)}
+    write_text(folder / "training.json", json.dumps(content, indent=2) + "\n")
+
+
+def _claim_folder(recipe: Recipe, accelerator: Accelerator) -> None:
+    """Write the recipe into the run's folder, or see that the one there is the same."""
+    path = recipe.folder / "recipe.json"
+    content = recipe.model_dump_json(indent=2) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") != content:
+        raise TMCIRError(
+            f"{recipe.folder} holds a run with other settings: choose another folder with"
+            " output=..., or remove it"
+        )
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        write_text(path, content)

@@ -1,0 +1,140 @@
+"""The two stages as plain functions: what a sample is, how it is embedded, what the loss is."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+
+from torch import Tensor
+
+from tmcir.data.dataset import Dataset
+from tmcir.errors import TMCIRError
+from tmcir.models.tmcir import TMCIR
+from tmcir.training.batches import Batch, Sample
+from tmcir.training.losses import info_nce
+
+LARGEST_SCALE = 100.0  # CLIP's own bound on 1 / tau
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Embeddings of B pairs, ready for the loss.
+
+    Attributes:
+        left: float [B, D], L2-normalised: images (align) or queries (fuse).
+        right: float [B, D], L2-normalised: texts (align) or targets (fuse).
+        hard_negatives: float [B, D], L2-normalised; None where the stage has none.
+        groups: long [B], see ``info_nce``.
+        scale: 1 / tau, a scalar.
+    """
+
+    left: Tensor
+    right: Tensor
+    hard_negatives: Tensor | None
+    groups: Tensor
+    scale: Tensor
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Pairs:
+        """Apply ``change`` to each tensor of B rows."""
+        changed = {
+            field.name: change(value)
+            for field in fields(self)
+            if field.name != "scale" and (value := getattr(self, field.name)) is not None
+        }
+        return replace(self, **changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the loop needs to know of a stage.
+
+    Attributes:
+        name: ``align`` or ``fuse``.
+        samples: Gives the samples of an epoch, in the order in which they are trained.
+        embed: Embeds a batch, with gradients.
+        loss: Takes the gathered pairs and returns a scalar.
+        after_step: Called after each optimiser step.
+    """
+
+    name: str
+    samples: Callable[[int], Sequence[Sample]]
+    embed: Callable[[TMCIR, Batch], Pairs]
+    loss: Callable[[Pairs], Tensor]
+    after_step: Callable[[TMCIR], None]
+
+
+def align(
+    dataset: Dataset, seed: int, symmetric: bool, skip: frozenset[str] = frozenset()
+) -> Stage:
+    """Stage 1: both towers on (image, text) pairs, equation (1) of METHOD.md.
+
+    ``skip`` names images to leave out.
+
+    Raises:
+        TMCIRError: The dataset has no image-text pairs.
+    """
+    captions = [(image, texts) for image, texts in dataset.captions() if image not in skip]
+    if not captions:
+        raise TMCIRError(
+            f"{dataset.name} has no captions to align on: leave the align stage out of the recipe"
+        )
+
+    def samples(epoch: int) -> Sequence[Sample]:
+        order = random.Random(f"{seed} align {epoch}").sample(captions, len(captions))
+        return [Sample(target=image, texts=texts) for image, texts in order]
+
+    def embed(model: TMCIR, batch: Batch) -> Pairs:
+        image = model.encoder.image_features(batch.pixels)
+        text = model.encoder.text_features(batch.text)
+        return Pairs(image.pooled[batch.target], text.pooled, None, batch.groups, _scale(model))
+
+    def loss(pairs: Pairs) -> Tensor:
+        return info_nce(pairs.left, pairs.right, pairs.scale, pairs.groups, symmetric)
+
+    return Stage("align", samples, embed, loss, after_step=lambda model: None)
+
+
+def fuse(
+    dataset: Dataset,
+    symmetric: bool,
+    reference_as_negative: bool,
+    skip: frozenset[str] = frozenset(),
+) -> Stage:
+    """Stage 2: towers and fusion on triplets, equation (4) of METHOD.md.
+
+    ``skip`` names images to leave out.
+    """
+
+    def samples(epoch: int) -> Sequence[Sample]:
+        return [
+            Sample(
+                target=triplet.target,
+                texts=triplet.training_texts or (triplet.text,),
+                reference=triplet.reference,
+                group=triplet.answers or (triplet.target,),
+            )
+            for triplet in dataset.training_triplets(epoch)
+            if triplet.target is not None and skip.isdisjoint((triplet.reference, triplet.target))
+        ]
+
+    def embed(model: TMCIR, batch: Batch) -> Pairs:
+        assert batch.reference is not None
+        image = model.encoder.image_features(batch.pixels)
+        reference = image.select(batch.reference)
+        query = model(reference, model.encoder.text_features(batch.text)).query
+        negatives = reference.pooled if reference_as_negative else None
+        return Pairs(query, image.pooled[batch.target], negatives, batch.groups, _scale(model))
+
+    def loss(pairs: Pairs) -> Tensor:
+        return info_nce(
+            pairs.left, pairs.right, pairs.scale, pairs.groups, symmetric, pairs.hard_negatives
+        )
+
+    return Stage("fuse", samples, embed, loss, after_step=lambda m: m.fusion.update_statistics())
+
+
+def _scale(model: TMCIR) -> Tensor:
+    scale: Tensor = model.encoder.clip.logit_scale
+    return scale.clamp(max=math.log(LARGEST_SCALE)).exp()

@@ -1,0 +1,170 @@
+"""Whole runs on a tiny catalogue: they learn, they resume exactly, they stop with a clear line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from tests.tiny import FUSION, TOWERS
+
+import tmcir
+from tmcir.errors import TMCIRError
+from tmcir.evaluation import validation_score
+from tmcir.training import load_recipe, train
+from tmcir.training.loop import learning_rate
+
+
+def write_recipe(path: Path, catalogue: Path, **changes: Any) -> Path:
+    stage = {"epochs": 3, "batch_size": 16, "evaluate_every": 1, "learning_rate": 2.0e-3}
+    content: dict[str, Any] = {
+        "name": "tiny",
+        "description": "a tiny run",
+        "dataset": {"name": "fashion-products", "root": str(catalogue)},
+        "model": {"build": {**TOWERS, "vocabulary_size": 300, "text_length": 12}, "fusion": FUSION},
+        "stages": {"align": {**stage}, "fuse": {**stage}},
+        "checkpoint_minutes": 0.0001,
+        "output": str(path.with_suffix("")),
+        **changes,
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def losses(run: Path, stage: str) -> list[float]:
+    lines = (run / stage / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["step"] for row in rows] == list(range(len(rows)))
+    return [row["loss"] for row in rows]
+
+
+def start(recipe: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tmcir", "train", str(recipe)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_for_lines(path: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not (path.exists() and len(path.read_text().splitlines()) >= count):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_run_learns_and_its_model_loads(catalogue: Path, tmp_path: Path) -> None:
+    stages = {"fuse": {"epochs": 25, "batch_size": 32, "learning_rate": 3.0e-3}}
+    recipe = load_recipe(write_recipe(tmp_path / "run.yaml", catalogue, stages=stages))
+    folder = train(recipe, validation_score)
+    curve = losses(tmp_path / "run", "fuse")
+    assert sum(curve[-5:]) < 0.6 * sum(curve[:5])
+    model = tmcir.load(folder, device="cpu")
+    assert model.fusion.statistics_steps == len(curve)
+    assert sorted((tmp_path / "run" / "fuse" / "tensorboard").iterdir())
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(catalogue: Path, tmp_path: Path) -> None:
+    undisturbed = start(write_recipe(tmp_path / "whole.yaml", catalogue))
+    recipe = write_recipe(tmp_path / "killed.yaml", catalogue)
+    killed = start(recipe)
+    for stage, lines in (("align", 7), ("fuse", 9)):
+        wait_for_lines(tmp_path / "killed" / stage / "metrics.jsonl", lines, killed)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        killed = start(recipe)
+    assert (undisturbed.wait(), killed.wait()) == (0, 0)
+    for stage in ("align", "fuse"):
+        assert losses(tmp_path / "killed", stage) == losses(tmp_path / "whole", stage)
+    first, second = (
+        tmcir.load(tmp_path / name / "model", device="cpu").state_dict()
+        for name in ("whole", "killed")
+    )
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(catalogue: Path, tmp_path: Path) -> None:
+    stage = {"epochs": 3, "batch_size": 16, "learning_rate": 1.0e30, "warmup": 0.0}
+    path = write_recipe(tmp_path / "run.yaml", catalogue, stages={"fuse": stage})
+    with pytest.raises(TMCIRError, match=r"the loss is (nan|inf) at step \d+"):
+        train(load_recipe(path))
+
+
+def test_frozen_towers_stay_as_they_are(catalogue: Path, tmp_path: Path) -> None:
+    stage = {"epochs": 1, "batch_size": 16}
+    first = train(
+        load_recipe(write_recipe(tmp_path / "a.yaml", catalogue, stages={"align": stage}))
+    )
+    frozen = {**stage, "tower_learning_rate": 0.0}
+    second = train(
+        load_recipe(
+            write_recipe(
+                tmp_path / "b.yaml",
+                catalogue,
+                model={"source": str(first), "fusion": FUSION},
+                stages={"fuse": frozen},
+            )
+        )
+    )
+    before, after = (tmcir.load(folder, device="cpu").state_dict() for folder in (first, second))
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert {key for key in changed if key.startswith("encoder.")} <= {"encoder.clip.logit_scale"}
+    assert any(key.startswith("fusion.") for key in changed)
+
+
+def test_lora_trains_adapters_and_saves_a_plain_model(catalogue: Path, tmp_path: Path) -> None:
+    stage = {"epochs": 1, "batch_size": 16, "lora": {"rank": 2}}
+    path = write_recipe(tmp_path / "run.yaml", catalogue, stages={"fuse": stage})
+    model = tmcir.load(train(load_recipe(path), validation_score), device="cpu")
+    assert not [key for key in model.state_dict() if "lora" in key]
+
+
+def test_a_folder_with_another_run_is_not_touched(catalogue: Path, tmp_path: Path) -> None:
+    stages = {"align": {"epochs": 1, "batch_size": 16}}
+    path = write_recipe(tmp_path / "run.yaml", catalogue, stages=stages)
+    train(load_recipe(path))
+    with pytest.raises(TMCIRError, match="holds a run with other settings"):
+        train(load_recipe(path, ["seed=1"]))
+
+
+def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
+    path = write_recipe(
+        tmp_path / "run.yaml", tmp_path / "nothing", model={"source": "./no-model"}
+    )
+    with pytest.raises(TMCIRError) as caught:
+        train(load_recipe(path))
+    assert "model.source: no such directory: ./no-model" in str(caught.value)
+    assert "nothing" in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_broken_images_are_skipped_on_request(tmp_path: Path) -> None:
+    from tests.tiny import draw_catalogue
+
+    root = draw_catalogue(tmp_path / "products")
+    (root / "images" / "102.jpg").write_bytes(b"not an image")
+    (root / "images" / "103.jpg").unlink()
+    stages = {"fuse": {"epochs": 1, "batch_size": 16}}
+    path = write_recipe(tmp_path / "run.yaml", root, stages=stages)
+    with pytest.raises(TMCIRError, match="102"):
+        train(load_recipe(path))
+    train(load_recipe(path, ["dataset.skip_broken=true", f"output={tmp_path / 'second'}"]))
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
+    rates = [learning_rate(step, total=100, warmup=0.1) for step in range(100)]
+    assert rates[:10] == sorted(rates[:10]) and rates[0] > 0
+    assert rates[10] == 1.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[55] == pytest.approx(0.5)  # halfway between step 10 and step 100
+    assert rates[99] < 0.001
