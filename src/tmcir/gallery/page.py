@@ -1,0 +1,98 @@
+"""Search results as one HTML file that needs nothing else: thumbnails are embedded."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from tmcir.data.images import image_name, read_image
+from tmcir.errors import ImageError, TMCIRError
+from tmcir.files import write_text
+from tmcir.gallery.gallery import Hit
+from tmcir.gallery.indexing import ImageSource
+from tmcir.gallery.store import Value
+
+_SIDE = 320  # pixels; sharp on a screen of two pixels a point in columns of 160
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    rank: int
+    score: float
+    id: str
+    thumbnail: str
+    metadata: Mapping[str, Value]
+
+
+def render_page(
+    hits: Sequence[Hit],
+    image: ImageSource | None = None,
+    text: str | None = None,
+    where: str | None = None,
+) -> str:
+    """Return an HTML page that shows a query and its results.
+
+    A photo that can no longer be read leaves a placeholder; its text is shown all the same.
+
+    Args:
+        hits: What `Gallery.search` returned.
+        image: The query's image.
+        text: The query's text.
+        where: The query's filter.
+    """
+    environment = Environment(
+        loader=PackageLoader("tmcir.gallery"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("search.html").render(
+        image_name="" if image is None else Path(image_name(image)).name,
+        image_thumbnail="" if image is None else _thumbnail(image),
+        text=(text or "").strip(),
+        where=(where or "").strip(),
+        results=[_result(hit) for hit in hits],
+    )
+
+
+def write_page(
+    path: str | Path,
+    hits: Sequence[Hit],
+    image: ImageSource | None = None,
+    text: str | None = None,
+    where: str | None = None,
+) -> None:
+    """Write `render_page` to a file, completely or not at all.
+
+    Raises:
+        TMCIRError: The file cannot be written.
+    """
+    page = render_page(hits, image, text, where)
+    try:
+        write_text(Path(path), page)
+    except OSError as error:
+        raise TMCIRError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _result(hit: Hit) -> _Result:
+    filled = {key: value for key, value in hit.metadata.items() if value is not None}
+    return _Result(hit.rank, hit.score, hit.id, _thumbnail(hit.path), filled)
+
+
+def _thumbnail(source: ImageSource) -> str:
+    """Return an image as a data URI, or an empty text where it cannot be read."""
+    try:
+        image = read_image(source, _SIDE).copy()
+    except ImageError:
+        return ""
+    image.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from tests.gallery.fake import FakeModel, draw_photos
+
+import tmcir.models
+from tmcir.cli import main
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with photos, a CSV, a folder that stands for a model, and a gallery."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tmcir.models, "load", lambda source: FakeModel(identity=Path(source).name))
+    draw_photos(tmp_path / "photos")
+    (tmp_path / "photos" / "bad\n.jpg").write_bytes(b"no image")
+    rows = "".join(f"{number:03},Colour {number % 2},{2000 + number}\n" for number in range(20))
+    (tmp_path / "styles.csv").write_text("id,colour,year\n" + rows + "77,x,1\n")
+    (tmp_path / "model").mkdir()
+    run("index", "shop", "photos", "--metadata", "styles.csv", "--model", "model")
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    before, sys.argv = sys.argv, ["tmcir", *arguments]
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def test_index_reports(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    (shop / "photos" / "001.png").unlink()
+    draw_photos(shop / "photos", seed=1)
+    assert run("index", "shop", "photos", "--metadata", "styles.csv") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("shop: 20 photos (0 added, 20 updated, 0 unchanged, 1 skipped) in ")
+    assert out.endswith(" images/s\n")
+    assert "skipped bad\\n.jpg: not an image (JPEG" in err
+    assert "metadata: 20 of 21 photos described by 20 of 21 rows, joined on column 'id'" in err
+    assert "1 row names no photo here: '77'" in err
+
+
+def test_search_prints_ranks(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run("search", "shop", "--image", "photos/001.png", "-k", "3") == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "   1  1.000  001.png  Colour 1  2001"
+    assert len(out.splitlines()) == 3 and err == ""
+
+
+def test_search_json_is_all_there_is_on_stdout(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    arguments = ["--text", "in red", "--where", "year < 2002", "--json", "--html", "a.html"]
+    assert run("search", "shop", "--image", "photos/002.png", *arguments) == 0
+    hits = json.loads(capsys.readouterr().out)
+    assert [hit["rank"] for hit in hits] == [1, 2]
+    assert {hit["id"] for hit in hits} == {"shoes/000.png", "001.png"}
+    assert set(hits[0]) == {"rank", "score", "id", "path", "metadata"}
+    assert Path(hits[0]["path"]).is_file() and set(hits[0]["metadata"]) == {"colour", "year"}
+    assert "in red" in (shop / "a.html").read_text()
+
+
+def test_a_moved_model_is_named_again(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shop / "elsewhere").mkdir()
+    (shop / "elsewhere" / "model").mkdir()
+    assert run("search", "shop", "--text", "x", "--model", "elsewhere/model") == 0
+    assert run("search", "shop", "--text", "x", "--model", "another") == 2
+    assert "was indexed with the model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["search", "none", "--text", "x"], "none: there is no gallery; make one with"),
+        (["search", "photos", "--text", "x"], "photos: holds other files and is not a gallery"),
+        (["search", "shop"], "an empty query"),
+        (["search", "shop", "--text", "  "], "an empty query"),
+        (["search", "shop", "--text", "x", "-k", "0"], "must be at least 1"),
+        (["search", "shop", "--text", "x", "--balance", "2"], "balance must lie between"),
+        (["search", "shop", "--text", "x", "--where", "shape = 1"], "No field named shape"),
+        (["search", "shop", "--image", "none.jpg"], "none.jpg: no such file"),
+        (["search", "shop", "--image", "styles.csv"], "styles.csv: not an image"),
+        (["search", "shop", "--text", "x", "--html", "photos"], "photos: cannot be written"),
+        (["index", "new", "photos"], "say with --model which model to use"),
+        (["index", "new", "none", "--model", "model"], "none: no such folder"),
+        (["index", "shop", "photos", "--metadata", "none.csv"], "none.csv: no such file"),
+        (
+            ["index", "shop", "photos", "--metadata", "styles.csv", "--metadata-key", "yeer"],
+            "did you mean 'year'?",
+        ),
+        (["search", "shop", "-k", "many"], "valid integer"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    shop: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
+) -> None:
+    capsys.readouterr()
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert problem in err and out == "" and "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["index", "search"])
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "--help") == 0
+    assert f"tmcir {command} shop" in capsys.readouterr().out

@@ -1,0 +1,491 @@
+from __future__ import annotations
+
+import ast
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.gallery.fake import FakeModel, draw_photos
+
+import tmcir
+from tmcir.errors import ImageError, TMCIRError
+from tmcir.gallery import AddReport, Gallery
+from tmcir.gallery.lance import LanceStore
+from tmcir.gallery.store import Rows, open_store
+
+COLOURS = ("Red", "Navy Blue", "O'Green")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return draw_photos(tmp_path / "photos")
+
+
+@pytest.fixture
+def styles(tmp_path: Path) -> Path:
+    """Colour and year of the photos 000 to 017; nothing about 018 and 019."""
+    return write_styles(tmp_path / "styles.csv", [(n, COLOURS[n % 3], 2000 + n) for n in range(18)])
+
+
+def write_styles(path: Path, rows: list[tuple[int, str, Any]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "baseColour", "year"])
+        writer.writerows((f"{number:03}", *rest) for number, *rest in rows)
+    return path
+
+
+def content(uri: Path) -> dict[str, tuple[Any, ...]]:
+    """All that a gallery holds, by id."""
+    store = open_store(uri)
+    vectors, files, metadata = store.vectors(), store.files(), store.metadata()
+    return {
+        name: (vectors.matrix[row].tolist(), files[name], metadata[name])
+        for row, name in enumerate(vectors.ids)
+    }
+
+
+def counts(report: AddReport) -> tuple[int, int, int, int]:
+    return report.added, report.updated, report.unchanged, len(report.skipped)
+
+
+# Adding
+
+
+def test_add_names_photos_by_relative_path(tmp_path: Path, photos: Path) -> None:
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    assert len(gallery) == 0
+    report = gallery.add(photos)
+    assert counts(report) == (20, 0, 0, 0) and report.images_per_second > 0
+    assert len(gallery) == 20
+    stored = content(tmp_path / "shop")
+    assert list(stored) == sorted(
+        path.relative_to(photos).as_posix() for path in photos.rglob("*.png")
+    )
+    vector, file, _ = stored["shoes/000.png"]
+    assert file.path == str(photos / "shoes" / "000.png")
+    expected = FakeModel().encode_images([photos / "shoes" / "000.png"])[0]
+    torch.testing.assert_close(torch.tensor(vector), expected)
+
+
+def test_a_second_run_encodes_nothing_and_writes_nothing(
+    tmp_path: Path, photos: Path, styles: Path
+) -> None:
+    Gallery.open(tmp_path / "shop", FakeModel()).add(photos, styles)
+    version = open_store(tmp_path / "shop").refresh()
+    model = FakeModel()
+    report = Gallery.open(tmp_path / "shop", model).add(photos, styles)
+    assert counts(report) == (0, 0, 20, 0) and report.described == 0
+    assert model.encoded == 0
+    assert open_store(tmp_path / "shop").refresh() == version
+
+
+def test_changed_touched_and_new_photos(tmp_path: Path, photos: Path) -> None:
+    model = FakeModel()
+    gallery = Gallery.open(tmp_path / "shop", model)
+    gallery.add(photos)
+    before = content(tmp_path / "shop")
+    Image.new("RGB", (16, 16), "red").save(photos / "001.png")
+    os.utime(photos / "002.png", ns=(1, 1))  # same bytes, other time
+    Image.new("RGB", (16, 16), "blue").save(photos / "new.png")
+    (photos / "004.png").unlink()
+    model.encoded = 0
+    assert counts(gallery.add(photos)) == (1, 1, 18, 0)
+    assert model.encoded == 2
+    after = content(tmp_path / "shop")
+    assert after["001.png"][0] != before["001.png"][0]
+    assert after["002.png"][0] == before["002.png"][0] and after["002.png"][1].modified == 1
+    assert after["004.png"] == before["004.png"]  # vanished photos stay
+    assert len(gallery) == 21
+    assert gallery.search(photos / "001.png", k=1)[0].id == "001.png"
+
+
+def test_a_change_that_keeps_size_and_time_is_seen_in_another_folder(tmp_path: Path) -> None:
+    for folder, colour in (("one", "red"), ("two", "lime")):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (16, 16), colour).save(tmp_path / folder / "a.bmp")
+        os.utime(tmp_path / folder / "a.bmp", ns=(5, 5))
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    gallery.add(tmp_path / "one")
+    assert counts(gallery.add(tmp_path / "two")) == (0, 1, 0, 0)
+
+
+def test_a_moved_folder_is_not_encoded_again(tmp_path: Path, photos: Path) -> None:
+    model = FakeModel()
+    gallery = Gallery.open(tmp_path / "shop", model)
+    gallery.add(photos)
+    photos.rename(tmp_path / "moved")
+    model.encoded = 0
+    assert counts(gallery.add(tmp_path / "moved")) == (0, 0, 20, 0) and model.encoded == 0
+    assert gallery.search(text="x", k=1)[0].path.is_relative_to(tmp_path / "moved")
+
+
+def test_broken_photos_are_skipped_by_name(tmp_path: Path, photos: Path) -> None:
+    (photos / "bad.jpg").write_bytes(b"no image")
+    (photos / "empty.jpg").touch()
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    report = gallery.add(photos)
+    assert counts(report) == (20, 0, 0, 2)
+    assert [name for name, _ in report.skipped] == ["bad.jpg", "empty.jpg"]
+    assert report.skipped[1][1] == "empty file"
+    # a photo that breaks later keeps its vector, and is told each time
+    (photos / "001.png").write_bytes(b"broken now")
+    assert ("001.png", "not an image") in [
+        (name, reason[:12]) for name, reason in gallery.add(photos).skipped
+    ]
+    assert len(gallery) == 20
+
+
+def test_names_that_are_no_text_are_skipped(tmp_path: Path, photos: Path) -> None:
+    odd = os.fsencode(photos) + b"/\xff.png"
+    with open(odd, "wb") as file:  # noqa: PTH123 - a bytes name
+        file.write((photos / "001.png").read_bytes())
+    report = Gallery.open(tmp_path / "shop", FakeModel()).add(photos)
+    assert counts(report) == (20, 0, 0, 1)
+    assert report.skipped[0][0].endswith("\\udcff.png")
+    assert report.skipped[0][1] == "its name is not valid UTF-8"
+
+
+def test_a_list_of_files(tmp_path: Path, photos: Path) -> None:
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    files = [photos / "001.png", str(photos / "shoes" / "000.png"), photos / "none.png"]
+    report = gallery.add([*files, photos / "001.png"])
+    assert counts(report) == (2, 0, 0, 2)
+    assert dict(report.skipped)["none.png"] == "no such file or directory"
+    assert sorted(content(tmp_path / "shop")) == ["000.png", "001.png"]
+
+
+def test_progress_and_small_chunks(tmp_path: Path, photos: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    gallery = Gallery.open(tmp_path / "small", FakeModel())
+    gallery.add(photos, chunk_size=3, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(done, 20) for done in range(1, 21)]
+    Gallery.open(tmp_path / "large", FakeModel()).add(photos)
+    assert content(tmp_path / "small") == content(tmp_path / "large")
+
+
+def test_vectors_that_are_not_finite_are_not_stored(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = FakeModel()
+    encode = model.encode_images
+
+    def encode_badly(images: Any) -> torch.Tensor:
+        vectors = encode(images)
+        vectors[3] = torch.nan
+        return vectors
+
+    monkeypatch.setattr(model, "encode_images", encode_badly)
+    report = Gallery.open(tmp_path / "shop", model).add(photos)
+    assert counts(report) == (19, 0, 0, 1)
+    assert report.skipped == [("005.png", "its embedding is not finite")]  # the fourth photo
+
+
+RUN = """
+import sys
+from pathlib import Path
+from tests.gallery.fake import FakeModel
+from tmcir.gallery import Gallery
+folder, photos, styles = sys.argv[1:]
+Gallery.open(folder, FakeModel(seconds=0.02)).add(
+    photos, styles, chunk_size=4, progress=lambda done, total: print(done, flush=True)
+)
+"""
+
+
+def test_killed_in_the_middle_and_gone_on(tmp_path: Path, photos: Path, styles: Path) -> None:
+    shop, root = tmp_path / "shop", Path(__file__).parents[2]
+    command = [sys.executable, "-c", RUN, str(shop), str(photos), str(styles)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) == 10:
+                break
+        process.send_signal(signal.SIGKILL)
+    kept = content(shop)
+    assert 8 <= len(kept) < 20  # two chunks of four had been reported as written
+    model = FakeModel()
+    report = Gallery.open(shop, model).add(photos, styles)
+    assert report.added == 20 - len(kept) == model.encoded
+    Gallery.open(tmp_path / "calm", FakeModel()).add(photos, styles)
+    assert content(shop) == content(tmp_path / "calm")
+
+
+@pytest.mark.parametrize("moment", range(1, 7))
+def test_stopped_at_any_write(
+    tmp_path: Path,
+    photos: Path,
+    styles: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: int,
+) -> None:
+    writes = 0
+
+    def stop(store: LanceStore, rows: Rows, write: Any = LanceStore.insert) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == moment:
+            raise KeyboardInterrupt
+        write(store, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LanceStore, "insert", stop)
+        interrupted = Gallery.open(tmp_path / "shop", FakeModel())
+        if moment <= 5:
+            with pytest.raises(KeyboardInterrupt):
+                interrupted.add(photos, styles, chunk_size=4)
+        else:
+            interrupted.add(photos, styles, chunk_size=4)  # there are only five writes
+    assert len(Gallery.open(tmp_path / "shop", FakeModel())) == 4 * (moment - 1)
+    Gallery.open(tmp_path / "shop", FakeModel()).add(photos, styles)
+    Gallery.open(tmp_path / "calm", FakeModel()).add(photos, styles)
+    assert content(tmp_path / "shop") == content(tmp_path / "calm")
+
+
+def test_left_over_from_a_kill_at_the_very_start(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "shop" / "images.lance" / "_versions").mkdir(parents=True)
+    assert counts(Gallery.open(tmp_path / "shop", FakeModel()).add(photos))[0] == 20
+
+
+# Metadata
+
+
+def test_metadata_of_new_unchanged_and_unnamed_photos(
+    tmp_path: Path, photos: Path, styles: Path
+) -> None:
+    model = FakeModel()
+    gallery = Gallery.open(tmp_path / "shop", model)
+    gallery.add(photos)
+    model.encoded = 0
+    report = gallery.add(photos, styles)
+    assert counts(report) == (0, 0, 20, 0) and report.described == 18 and model.encoded == 0
+    assert gallery.columns() == {"baseColour": "text", "year": "integer"}
+    write_styles(styles, [(1, "Black", 1999), (2, "Navy Blue", 2002), (19, "Pink", "")])
+    Image.new("RGB", (16, 16), "red").save(photos / "004.png")
+    report = gallery.add(photos, styles)
+    assert report.described == 3 and counts(report) == (0, 1, 19, 0)
+    stored = {name: row[2] for name, row in content(tmp_path / "shop").items()}
+    assert stored["001.png"] == {"baseColour": "Black", "year": 1999}
+    assert stored["002.png"] == {"baseColour": "Navy Blue", "year": 2002}
+    assert stored["004.png"] == {"baseColour": "Navy Blue", "year": 2004}  # changed photo keeps it
+    assert stored["019.png"] == {"baseColour": "Pink", "year": None}
+    assert stored["shoes/018.png"] == {"baseColour": None, "year": None}
+
+
+def test_a_second_csv_adds_columns(tmp_path: Path, photos: Path, styles: Path) -> None:
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    gallery.add(photos, styles)
+    (tmp_path / "price.csv").write_text("filename,price\n001.png,9.5\n000.png,3\n")
+    gallery.add(photos, tmp_path / "price.csv")
+    assert gallery.columns() == {"baseColour": "text", "year": "integer", "price": "number"}
+    hit = gallery.search(text="x", where="price < 5")[0]
+    assert hit.id == "shoes/000.png"
+    assert hit.metadata == {"baseColour": "Red", "year": 2000, "price": 3.0}
+
+
+def test_a_csv_that_fits_no_photo_leaves_no_gallery_behind(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "bad.csv").write_text("id,colour\nnobody,red\n")
+    with pytest.raises(TMCIRError, match="is the name of a photo"):
+        Gallery.open(tmp_path / "shop", FakeModel()).add(photos, tmp_path / "bad.csv")
+    assert not (tmp_path / "shop").exists()
+
+
+# Searching
+
+
+@pytest.fixture
+def gallery(tmp_path: Path, photos: Path, styles: Path) -> Gallery:
+    opened = Gallery.open(tmp_path / "shop", FakeModel())
+    opened.add(photos, styles)
+    return opened
+
+
+@pytest.mark.parametrize("kind", ["image", "text", "both"])
+def test_search_against_slow_numpy(gallery: Gallery, photos: Path, kind: str) -> None:
+    image = photos / "001.png" if kind != "text" else None
+    text = "in red" if kind != "image" else None
+    model = FakeModel()
+    query = {
+        "image": lambda: model.encode_images([photos / "001.png"]),
+        "text": lambda: model.encode_texts(["in red"]),
+        "both": lambda: model.compose([photos / "001.png"], ["in red"], balance=0.3),
+    }[kind]()[0].numpy()
+    scores = {}
+    for path in photos.rglob("*.png"):
+        vector = model.encode_images([path])[0].numpy()
+        scores[path.relative_to(photos).as_posix()] = float(np.dot(vector, query))
+    expected = sorted(scores, key=lambda name: (-scores[name], name))
+    hits = gallery.search(image, text, k=100, balance=0.3)
+    assert [hit.id for hit in hits] == expected
+    assert [hit.rank for hit in hits] == list(range(1, 21))
+    np.testing.assert_allclose(
+        [hit.score for hit in hits], [scores[n] for n in expected], atol=1e-6
+    )
+    assert [hit.id for hit in gallery.search(image, text, k=3, balance=0.3)] == expected[:3]
+
+
+def test_a_pil_image_finds_itself(gallery: Gallery, photos: Path) -> None:
+    hit = gallery.search(Image.open(photos / "002.png"), k=1)[0]
+    assert hit.id == "002.png" and hit.score == pytest.approx(1)
+    assert hit.path == photos / "002.png"
+    assert hit.metadata == {"baseColour": "O'Green", "year": 2002}
+
+
+@pytest.mark.parametrize(
+    ("where", "numbers"),
+    [
+        ("baseColour = 'Red'", [0, 3, 6, 9, 12, 15]),
+        ("BASECOLOUR = 'O''Green' and year < 2006", [2, 5]),
+        ("year between 2003 and 2005 or year is null", [3, 4, 5, 18, 19]),
+        ("baseColour like 'Navy%' and year >= 2010", [10, 13, 16]),
+        ("id = 'shoes/000.png'", [0]),
+        ("year > 3000", []),
+        ("year > 2016 -- the newest", [17]),
+        ("  ", list(range(20))),
+    ],
+)
+def test_filters(gallery: Gallery, where: str, numbers: list[int]) -> None:
+    hits = gallery.search(text="x", k=100, where=where)
+    assert sorted(int(Path(hit.id).stem) for hit in hits) == numbers
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("colour = 'Red'", "No field named colour"),
+        ("baseColour =", "Expected: an expression"),
+        ("year = 2012 nonsense", "found: nonsense"),
+        ("year = 2012; drop table images", "found: ;"),
+        ("id", "does not return a boolean"),
+        ("year / 0 = 1", "Divide by zero"),
+        ("'" * 3, "Unterminated string"),
+        ("x" * 10_001, "longer than"),
+        ("(" * 4000, "recursion limit"),
+    ],
+)
+def test_bad_filters(gallery: Gallery, where: str, reason: str) -> None:
+    with pytest.raises(TMCIRError, match=reason) as caught:
+        gallery.search(text="x", where=where)
+    message = str(caught.value)
+    assert "\n" not in message and "/root" not in message and len(message) < 400
+    if "longer" not in reason:
+        assert "columns: id (text), path (text), baseColour (text), year (integer)" in message
+
+
+def test_ties_in_the_order_of_ids(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(30):
+        Image.new("RGB", (16, 16), "teal").save(tmp_path / "photos" / f"{number}.png")
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    gallery.add(tmp_path / "photos", chunk_size=7)
+    for text in ("a", "b", "c"):
+        found = [hit.id for hit in gallery.search(text=text, k=12)]
+        assert found == sorted(f"{number}.png" for number in range(30))[:12]
+
+
+def test_another_process_adds_while_this_one_searches(
+    gallery: Gallery, tmp_path: Path, photos: Path
+) -> None:
+    assert len(gallery.search(text="x", k=100)) == 20
+    Image.new("RGB", (16, 16), "red").save(photos / "new.png")
+    Gallery.open(tmp_path / "shop", FakeModel()).add(photos)
+    assert len(gallery.search(text="x", k=100)) == 21
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ({}, "empty query"),
+        ({"text": " \n"}, "empty query"),
+        ({"text": "x" * 2001}, "2,001 characters"),
+        ({"text": "\udcff"}, "not valid UTF-8"),
+        ({"text": "x", "k": 0}, "k, the number of results, must be at least 1, not 0"),
+        ({"text": "x", "k": -5}, "not -5"),
+        ({"text": "x", "balance": 1.5}, "balance must lie between"),
+        ({"text": "x", "balance": float("nan")}, "balance must lie between"),
+    ],
+)
+def test_bad_queries(gallery: Gallery, query: dict[str, Any], reason: str) -> None:
+    with pytest.raises(TMCIRError, match=reason):
+        gallery.search(**query)
+
+
+def test_a_broken_query_image(gallery: Gallery, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"none\.jpg: no such file"):
+        gallery.search(tmp_path / "none.jpg")
+
+
+# Opening
+
+
+def test_another_model_is_refused(gallery: Gallery, tmp_path: Path) -> None:
+    with pytest.raises(TMCIRError, match=r"indexed with the model 'fake' \(0123456789ab, 48 d"):
+        Gallery.open(tmp_path / "shop", FakeModel(identity="another"))
+
+
+def test_the_model_is_remembered(gallery: Gallery, tmp_path: Path, photos: Path) -> None:
+    assert Gallery.read_model(tmp_path / "nothing") is None
+    Gallery.open(tmp_path / "other", FakeModel(), source="runs/model").add(photos)
+    record = Gallery.read_model(tmp_path / "other")
+    assert record is not None
+    assert (record.name, record.source, record.embedding_size) == ("fake", "runs/model", 48)
+
+
+def test_no_gallery(tmp_path: Path) -> None:
+    gallery = Gallery.open(tmp_path / "none", FakeModel())
+    assert len(gallery) == 0 and gallery.columns() == {}
+    with pytest.raises(TMCIRError, match="there is no gallery; make one with `tmcir index"):
+        gallery.search(text="x")
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_empty_gallery(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    assert counts(gallery.add(tmp_path / "photos")) == (0, 0, 0, 0)
+    assert gallery.search(text="x") == []
+
+
+def test_other_things_at_the_address(tmp_path: Path, photos: Path, styles: Path) -> None:
+    with pytest.raises(TMCIRError, match="holds other files and is not a gallery"):
+        Gallery.open(photos, FakeModel())
+    with pytest.raises(TMCIRError, match="is a file, not a gallery"):
+        Gallery.open(styles, FakeModel())
+    with pytest.raises(TMCIRError, match="not supported yet"):
+        Gallery.open("milvus://localhost:19530/shop", FakeModel())
+    with pytest.raises(TMCIRError, match="no such folder"):
+        Gallery.open(tmp_path / "shop", FakeModel()).add(tmp_path / "nowhere")
+    assert not (tmp_path / "shop").exists()
+
+
+def test_a_damaged_gallery_is_one_line(gallery: Gallery, tmp_path: Path) -> None:
+    for file in (tmp_path / "shop" / "images.lance" / "_versions").iterdir():
+        file.write_bytes(b"damaged")
+    with pytest.raises(TMCIRError, match="cannot be opened") as caught:
+        Gallery.open(tmp_path / "shop", FakeModel())
+    assert "\n" not in str(caught.value)
+
+
+def test_searching_imports_no_training() -> None:
+    # read from the source: transformers itself imports accelerate where that is installed
+    source = Path(tmcir.__file__).parent
+    for room in ("data", "models", "gallery"):
+        for file in (source / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                for name in imported_names(node):
+                    assert not name.startswith(("tmcir.training", "accelerate", "diffusers")), file
+
+
+def imported_names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
