@@ -1,0 +1,1 @@
+"""Datasets of composed queries, and images."""

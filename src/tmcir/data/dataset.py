@@ -90,7 +90,7 @@ class Dataset(ABC):
         path = self.find_image(name)
         if path is None:
             raise ImageError(
-                f"no image {name!r} under {self.root}: run `tmcir data check {self.name}` for a list"
+                f"no image {name!r} under {self.root}: `tmcir data check {self.name}` lists all"
             )
         return path
 

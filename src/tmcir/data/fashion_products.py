@@ -132,9 +132,7 @@ class FashionProducts(Dataset):
         rows = _read_rows(self.root / "styles.csv")
         self.without_image = sorted(row["id"] for row in rows if row["id"] not in self._files)
         self.items = [
-            item
-            for item in _items(rows)
-            if item.id in self._files and _split_of(item.id) == split
+            item for item in _items(rows) if item.id in self._files and _split_of(item.id) == split
         ]
         self._by_id = {item.id: item for item in self.items}
         self._captioned = [item for item in self.items if item.caption is not None]
@@ -187,7 +185,10 @@ class FashionProducts(Dataset):
     def captions(self) -> Sequence[tuple[str, tuple[str, ...]]]:
         """Return each photo with its title and, where it has one, its caption in words."""
         return [
-            (item.id, (item.title, " ".join(item.caption).lower()) if item.caption else (item.title,))
+            (
+                item.id,
+                (item.title, " ".join(item.caption).lower()) if item.caption else (item.title,),
+            )
             for item in self.items
         ]
 
@@ -298,7 +299,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
             rows: dict[str, dict[str, str]] = {}
             for row in reader:
                 # The file does not quote commas in titles: what spills over belongs to the title.
-                spilled = row.pop(None, None)  # type: ignore[call-overload]
+                spilled = row.pop(None, None)
                 if spilled:
                     row["productDisplayName"] = ",".join([row["productDisplayName"], *spilled])
                 if row["id"].isdecimal():

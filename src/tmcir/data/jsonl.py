@@ -1,0 +1,170 @@
+"""A person's own triplets: one JSON object a line, images named by their path below the root."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tmcir.data.dataset import Dataset, Task, Triplet
+from tmcir.data.images import list_images
+from tmcir.data.layout import Entry, relative_path
+from tmcir.errors import TMCIRError, unknown_choice
+
+FILE = "triplets.jsonl"
+ALL = "all"
+GALLERIES = ("all", "named")
+KEYS = ("reference", "text", "target", "id", "answers", "kind", "split")
+
+
+class JSONLines(Dataset):
+    """Triplets of ``triplets.jsonl``, such as
+    ``{"reference": "a.jpg", "text": "with short sleeves", "target": "shop/b.jpg"}``.
+
+    A line may also have ``id`` (default: its number), ``answers`` (all right answers, where the
+    target is not the only one), ``kind`` (reports group by it) and ``split``. Blank lines count
+    for nothing.
+
+    Args:
+        root: Folder that has ``triplets.jsonl``, or the path of such a file under any name. Image
+            paths are relative to the folder.
+        split: Keeps the lines of that ``split``; ``all`` keeps every line.
+        gallery: ``all`` ranks every image file under the root, the same ones that ``tmcir index``
+            would find there, as a search in that folder does; ``named`` ranks only the images
+            that the kept lines name.
+
+    Raises:
+        TMCIRError: The file is missing, a line is malformed (named by its number), or no line is
+            of that split.
+    """
+
+    name = "jsonl"
+    protocols = ("fashion200k",)
+
+    def __init__(self, root: str | Path, split: str = ALL, gallery: str = "all") -> None:
+        if gallery not in GALLERIES:
+            raise unknown_choice("jsonl gallery", gallery, GALLERIES)
+        given = Path(root)
+        path = given / FILE if given.is_dir() else given
+        self.root = path.parent
+        self.split = split
+        self._everything = gallery == "all"
+        lines = list(_read_lines(path))
+        self.triplets = _select_split(path, lines, split)
+        self._named = sorted(_images_of(self.triplets))
+
+    def tasks(self, protocol: str | None = None) -> list[Task]:
+        """Return the one task: all queries over the gallery in alphabetical order, without
+        the reference.
+        """
+        self.check_protocol(protocol)
+        gallery = sorted({*self._named, *self._files}) if self._everything else self._named
+        return [Task(self.name, self.triplets, gallery, remove_reference=True)]
+
+    def find_image(self, name: str) -> Path | None:
+        """Return the path of an image, given as its path below the root."""
+        return self._files.get(name)
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        return {path.relative_to(self.root).as_posix(): path for path in list_images(self.root)}
+
+
+def _read_lines(path: Path) -> Iterator[tuple[Triplet, str | None]]:
+    """Yield each line's triplet and split."""
+    if not path.is_file():
+        raise TMCIRError(
+            f"{path}: no such file; --root must be the folder of your images with a {FILE}, one"
+            ' {"reference": "a.jpg", "text": "in red", "target": "b.jpg"} a line'
+        )
+    identifiers: dict[str, int] = {}
+    queries: dict[tuple[str, ...], int] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TMCIRError(f"{path}: not readable as text: {error}") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        entry = _parse(line, f"{path}, line {number}")
+        triplet = _read_triplet(entry, number)
+        split = entry.name("split") if "split" in entry.content else None
+        _refuse_repeat(entry, "id", identifiers, triplet.id, number)
+        assert triplet.target is not None
+        query = (triplet.reference, triplet.text, triplet.target, split or "")
+        _refuse_repeat(entry, "query", queries, query, number)
+        yield triplet, split
+
+
+def _parse(line: str, where: str) -> Entry:
+    try:
+        content = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise TMCIRError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, deep nesting
+        raise TMCIRError(f"{where}: not JSON that can be read: {error}") from None
+    entry = Entry(where, content if isinstance(content, dict) else {})
+    if not isinstance(content, dict):
+        raise entry.error("must be an object with reference, text and target")
+    for key in content:
+        if key not in KEYS:
+            raise entry.error(str(unknown_choice("key", key, KEYS)))
+    return entry
+
+
+def _read_triplet(entry: Entry, number: int) -> Triplet:
+    reference, target = _image(entry, entry.name("reference")), _image(entry, entry.name("target"))
+    answers: Iterable[str] = entry.texts("answers") if "answers" in entry.content else ()
+    answers = tuple(dict.fromkeys(_image(entry, answer) for answer in answers))
+    if reference == target or reference in answers:
+        raise entry.error(f"the reference {reference!r} is also a right answer")
+    if not entry.text("text").strip():
+        raise entry.error("'text' is empty")
+    return Triplet(
+        id=entry.name("id") if "id" in entry.content else str(number),
+        reference=reference,
+        text=entry.text("text").strip(),
+        target=target,
+        answers=answers if not answers or target in answers else (target, *answers),
+        kind=entry.text("kind") if "kind" in entry.content else "",
+    )
+
+
+def _image(entry: Entry, name: str) -> str:
+    """Return an image's path below the root in its plain form: ``./a.jpg`` is ``a.jpg``."""
+    path = relative_path(name)
+    if path is None:
+        raise entry.error(
+            f"{name!r} must be a path below the root, without '..' and no leading '/'"
+        )
+    return path.as_posix()
+
+
+def _refuse_repeat(entry: Entry, what: str, seen: dict[Any, int], key: Any, number: int) -> None:
+    if key in seen:
+        raise entry.error(f"the same {what} as line {seen[key]}")
+    seen[key] = number
+
+
+def _select_split(path: Path, lines: list[tuple[Triplet, str | None]], split: str) -> list[Triplet]:
+    if not lines:
+        raise TMCIRError(f"{path}: has no triplets")
+    if split == ALL:
+        return [triplet for triplet, _ in lines]
+    chosen = [triplet for triplet, own in lines if own == split]
+    if not chosen:
+        splits = {own for _, own in lines if own is not None}
+        if not splits:
+            raise TMCIRError(f"{path}: no line has a 'split', so {split!r} cannot be told apart")
+        raise unknown_choice(f"split of {path}", split, {*splits, ALL})
+    return chosen
+
+
+def _images_of(triplets: Iterable[Triplet]) -> set[str]:
+    names: set[str] = set()
+    for triplet in triplets:
+        assert triplet.target is not None
+        names.update((triplet.reference, triplet.target), triplet.answers)
+    return names
