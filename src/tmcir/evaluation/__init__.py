@@ -1,0 +1,45 @@
+"""Measuring: metrics, the field's protocols, reports, and files for test servers."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tmcir.evaluation.embedding import Embeddings, embed
+    from tmcir.evaluation.report import Metric, Part, Report
+    from tmcir.evaluation.scoring import evaluate, score, validation_score
+    from tmcir.evaluation.submission import validate_submission, write_submission
+
+__all__ = [
+    "Embeddings",
+    "Metric",
+    "Part",
+    "Report",
+    "embed",
+    "evaluate",
+    "score",
+    "validate_submission",
+    "validation_score",
+    "write_submission",
+]
+
+_HOMES = {
+    "Embeddings": "tmcir.evaluation.embedding",
+    "embed": "tmcir.evaluation.embedding",
+    "evaluate": "tmcir.evaluation.scoring",
+    "score": "tmcir.evaluation.scoring",
+    "validation_score": "tmcir.evaluation.scoring",
+    "Metric": "tmcir.evaluation.report",
+    "Part": "tmcir.evaluation.report",
+    "Report": "tmcir.evaluation.report",
+    "validate_submission": "tmcir.evaluation.submission",
+    "write_submission": "tmcir.evaluation.submission",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `evaluate` loads the model's libraries."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tmcir.evaluation' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,179 @@
+"""Embedding what an evaluation ranks: every image is encoded once."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from tmcir.data.dataset import Dataset, Task, Triplet
+from tmcir.errors import ImageError, TMCIRError, unknown_choice
+from tmcir.models.baselines import METHODS, Composer
+from tmcir.models.features import ImageFeatures
+
+if TYPE_CHECKING:
+    from tmcir.models.tmcir import TMCIR
+
+OWN_METHOD = "tmcir"
+"""The method that composes queries with the model's own fusion."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of images encoded so far, and of all of them."""
+
+# Batches that may wait, decoded, for the encoder.
+_READ_AHEAD = 2
+_NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Embeddings of the queries and galleries of some tasks, on the CPU.
+
+    Attributes:
+        images: float32 [N, D], L2-normalised, one row an image.
+        image_rows: Row of each image by its name.
+        queries: float32 [Q, D], L2-normalised, one row a query.
+        query_rows: Row of each query by ``Triplet.id``.
+    """
+
+    images: Tensor
+    image_rows: dict[str, int]
+    queries: Tensor
+    query_rows: dict[str, int]
+
+    def of_gallery(self, task: Task) -> Tensor:
+        """Return the task's gallery, float32 [G, D], in gallery order."""
+        return self.images[[self.image_rows[name] for name in task.gallery]]
+
+    def of_queries(self, task: Task) -> Tensor:
+        """Return the task's queries, float32 [Q, D], in order."""
+        return self.queries[[self.query_rows[triplet.id] for triplet in task.triplets]]
+
+
+def embed(
+    model: TMCIR,
+    dataset: Dataset,
+    tasks: Sequence[Task],
+    method: str = OWN_METHOD,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> Embeddings:
+    """Embed the queries and galleries of tasks.
+
+    Goes through all gallery and reference images once. The token embeddings that a fusion reads
+    are large, so the queries of a batch's images are composed at once and the tokens are let go.
+
+    Raises:
+        TMCIRError: The method is unknown.
+        ImageError: Images are missing or broken.
+    """
+    compose = _composer(model, method)
+    queries = _queries_by_reference(tasks)
+    names = list(dict.fromkeys([*queries, *(name for task in tasks for name in task.gallery)]))
+    paths = find_images(dataset, names)
+    images = torch.empty(len(names), model.embedding_size)
+    composed = [torch.empty(0, model.embedding_size)]
+    identifiers: list[str] = []
+    with torch.inference_mode():
+        for start, pixels in _read_ahead(model, paths, batch_size):
+            features = model.image_features(pixels)
+            end = start + len(pixels)
+            images[start:end] = features.pooled.float().cpu()
+            pairs = [
+                (row, triplet)
+                for row, name in enumerate(names[start:end])
+                for triplet in queries.get(name, ())
+            ]
+            # One image may have many queries: they too go in batches.
+            for first in range(0, len(pairs), batch_size):
+                chosen = pairs[first : first + batch_size]
+                composed.append(_compose(model, compose, features, chosen))
+                identifiers += [triplet.id for _, triplet in chosen]
+            if progress is not None:
+                progress(end, len(names))
+    return Embeddings(
+        images=images,
+        image_rows={name: row for row, name in enumerate(names)},
+        queries=torch.cat(composed),
+        query_rows={identifier: row for row, identifier in enumerate(identifiers)},
+    )
+
+
+def find_images(dataset: Dataset, names: Sequence[str]) -> list[Path]:
+    """Return the paths of images.
+
+    Raises:
+        ImageError: Some are missing: the first few by name, and how many there are.
+    """
+    found = [dataset.find_image(name) for name in names]
+    paths = [path for path in found if path is not None]
+    if len(paths) < len(names):
+        missing = [name for name, path in zip(names, found, strict=True) if path is None]
+        listed = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." * (len(missing) > _NAMED_AT_MOST))
+        raise ImageError(
+            f"{len(missing)} of {len(names)} images are missing under {dataset.root}: {listed};"
+            f" `tmcir data check {dataset.name}` lists them"
+        )
+    return paths
+
+
+def _composer(model: TMCIR, method: str) -> Composer:
+    if method == OWN_METHOD:
+        return model.fuse
+    if method not in METHODS:
+        raise unknown_choice("method", method, [OWN_METHOD, *METHODS])
+    return METHODS[method]
+
+
+def _compose(
+    model: TMCIR, compose: Composer, features: ImageFeatures, pairs: list[tuple[int, Triplet]]
+) -> Tensor:
+    """Compose queries, each given with the row of its reference image: float32 [N, D]."""
+    rows = torch.tensor([row for row, _ in pairs], device=features.pooled.device)
+    texts = model.text_features([triplet.text for _, triplet in pairs])
+    return compose(features.select(rows), texts).float().cpu()
+
+
+def _queries_by_reference(tasks: Sequence[Task]) -> dict[str, list[Triplet]]:
+    """Return the queries by reference image, each query once even if several tasks have it."""
+    queries: dict[str, Triplet] = {}
+    for triplet in (triplet for task in tasks for triplet in task.triplets):
+        if queries.setdefault(triplet.id, triplet) != triplet:
+            raise TMCIRError(f"two queries of the dataset have the id {triplet.id!r}")
+    grouped: dict[str, list[Triplet]] = defaultdict(list)
+    for triplet in queries.values():
+        grouped[triplet.reference].append(triplet)
+    return grouped
+
+
+def _read_ahead(
+    model: TMCIR, paths: Sequence[Path], batch_size: int
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield (first row, pixels [N, 3, S, S]), reading the next batches in the background."""
+    starts = iter(range(0, len(paths), batch_size))
+    waiting: deque[tuple[int, Future[Tensor]]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+
+        def read_one_more() -> None:
+            for start in starts:
+                batch = paths[start : start + batch_size]
+                waiting.append((start, pool.submit(model.preprocess, batch)))
+                return
+
+        try:
+            for _ in range(_READ_AHEAD):
+                read_one_more()
+            while waiting:
+                start, pixels = waiting.popleft()
+                ready = pixels.result()
+                read_one_more()
+                yield start, ready
+        finally:
+            for _, unread in waiting:
+                unread.cancel()

@@ -1,0 +1,89 @@
+"""From a model and a dataset to a report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tmcir.data.dataset import Dataset
+from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, Progress, embed
+from tmcir.evaluation.protocols import find_protocol, right_answers
+from tmcir.evaluation.report import Report, summarise
+
+if TYPE_CHECKING:
+    from tmcir.models.tmcir import TMCIR
+
+
+def evaluate(
+    model: TMCIR,
+    dataset: Dataset,
+    protocol: str | None = None,
+    method: str = OWN_METHOD,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure a model by a protocol of the dataset.
+
+    Args:
+        model: The model.
+        dataset: A split whose labels are known.
+        protocol: One of ``dataset.protocols``; None takes the first.
+        method: ``tmcir`` for the model's own fusion, or a baseline: image, text, sum.
+        batch_size: Images encoded at once.
+        progress: Called after every batch of images.
+
+    Raises:
+        TMCIRError: The protocol or method is unknown, the labels are hidden, or embeddings are
+            not finite.
+        ImageError: Images are missing (all of them are counted before anything is encoded), or
+            one is broken.
+    """
+    tasks = dataset.tasks(protocol)
+    for task in tasks:
+        if task.triplets:
+            right_answers(task.triplets[0])
+    embeddings = embed(model, dataset, tasks, method, batch_size, progress)
+    return score(embeddings, dataset, protocol, model.name, method)
+
+
+def score(
+    embeddings: Embeddings,
+    dataset: Dataset,
+    protocol: str | None = None,
+    model: str = "",
+    method: str = OWN_METHOD,
+) -> Report:
+    """Apply a protocol to embeddings that are already there.
+
+    Args:
+        embeddings: Of all queries and gallery images of the protocol.
+        dataset: The dataset.
+        protocol: One of ``dataset.protocols``; None takes the first.
+        model: Name of the model, for the report.
+        method: Name of the method, for the report.
+
+    Raises:
+        TMCIRError: The protocol is unknown, the labels are hidden, or embeddings are not finite.
+    """
+    rules = find_protocol(dataset.check_protocol(protocol))
+    measured = [
+        (task, rules.measure(task, embeddings.of_queries(task), embeddings.of_gallery(task)))
+        for task in dataset.tasks(protocol)
+    ]
+    overall, parts = summarise(measured, rules)
+    return Report(
+        dataset=dataset.name,
+        split=dataset.split,
+        protocol=rules.name,
+        model=model,
+        method=method,
+        headline=rules.headline,
+        overall=overall,
+        parts=tuple(parts),
+        notes=tuple(getattr(dataset, "notes", ())),
+    )
+
+
+def validation_score(model: TMCIR, dataset: Dataset) -> tuple[str, float]:
+    """Return the name and the value, in percent, of the dataset's headline metric."""
+    report = evaluate(model, dataset)
+    return report.headline, report.score

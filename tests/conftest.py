@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+FOLDERS = ("fashion-products", "fashion-iq", "cirr", "circo")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the real photos and annotations; skips where one of them is missing."""
+    missing = [name for name in FOLDERS if not (SHARED_DATA / name).is_dir()]
+    if missing:
+        pytest.skip(f"../shared/data lacks {', '.join(missing)}")
+    return SHARED_DATA
