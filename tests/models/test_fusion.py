@@ -100,16 +100,16 @@ def plain_query(
     pooled = torch.cat([v0, t0])
     hidden = [fusion.query_token + fusion.pooled_input(pooled)]
     for token, position, kind in zip(tokens, positions, types, strict=True):
-        hidden.append(
-            fusion.token_input(fusion.token_norm(token)) + position + fusion.types[kind]
-        )
+        hidden.append(fusion.token_input(fusion.token_norm(token)) + position + fusion.types[kind])
     sequence = torch.stack(hidden)
     bias = torch.tensor([1, *sizes], dtype=torch.float64).log()
     for layer in fusion.layers:
         q, k, u = layer.query_key_value(layer.attention_norm(sequence)).chunk(3, dim=-1)
         heads = []
         for q_head, k_head, u_head in zip(
-            q.chunk(layer.heads, -1), k.chunk(layer.heads, -1), u.chunk(layer.heads, -1),
+            q.chunk(layer.heads, -1),
+            k.chunk(layer.heads, -1),
+            u.chunk(layer.heads, -1),
             strict=True,
         ):
             logits = q_head @ k_head.T / math.sqrt(q_head.shape[-1]) + bias
@@ -184,9 +184,9 @@ def test_the_merge_map_adds_up() -> None:
     merge = make_fusion(kappa=0.5)(image, text).merge
     matched = merge.assignment >= 0
     assert matched.any() and not matched.all()
-    has_match = torch.zeros(3, 5).scatter_add_(
-        1, merge.assignment.clamp(min=0), matched.float()
-    ) > 0
+    has_match = (
+        torch.zeros(3, 5).scatter_add_(1, merge.assignment.clamp(min=0), matched.float()) > 0
+    )
     sums = merge.weights.sum(dim=1)
     torch.testing.assert_close(sums, has_match.to(sums.dtype), check_dtype=False)
     assert ((merge.alpha > 0) == has_match).all()

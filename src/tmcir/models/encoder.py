@@ -21,7 +21,7 @@ from tmcir.models.stem import ConvolutionalStem
 
 @dataclass(frozen=True, slots=True)
 class TextTokens:
-    """Tokenised texts: ids long [N, L + 2], right-padded, and lengths long [N] with start and end."""
+    """Tokenised texts: ids long [N, L + 2], right-padded; lengths long [N], start and end in."""
 
     ids: Tensor
     lengths: Tensor

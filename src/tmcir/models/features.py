@@ -48,6 +48,4 @@ class TextFeatures:
 
     def to(self, device: torch.device) -> TextFeatures:
         """Return the same features on ``device``."""
-        return TextFeatures(
-            self.pooled.to(device), self.tokens.to(device), self.mask.to(device)
-        )
+        return TextFeatures(self.pooled.to(device), self.tokens.to(device), self.mask.to(device))

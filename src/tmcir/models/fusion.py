@@ -1,7 +1,8 @@
 """Adaptive token fusion: merge similar image and text tokens, then read one query embedding.
 
 Implements METHOD.md section 4 (TMCIR, arXiv 2504.10995). Letters used in shapes: N samples,
-P patch tokens, L text tokens, T tokens in the fused sequence, D joint embedding size, H hidden size.
+P patch tokens, L text tokens, T tokens of the fused sequence, D joint embedding size, H hidden
+size.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class FusionOutput:
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """A padded token sequence: values [N, T, D], positions [N, T, H], types, sizes and mask [N, T]."""
+    """A padded sequence: values [N, T, D], positions [N, T, H]; types, sizes and mask [N, T]."""
 
     values: Tensor
     positions: Tensor
@@ -103,7 +104,8 @@ class FusionLayer(nn.Module):
         )
         joined = attended.transpose(1, 2).reshape(samples, length, hidden)  # [N, T, H]
         tokens = tokens + self.attention_output(joined)
-        return tokens + self.mlp(self.mlp_norm(tokens))
+        output: Tensor = tokens + self.mlp(self.mlp_norm(tokens))
+        return output
 
 
 class AdaptiveTokenFusion(nn.Module):
@@ -129,6 +131,7 @@ class AdaptiveTokenFusion(nn.Module):
     similarity_mean: Tensor
     similarity_square: Tensor
     statistics_steps: Tensor
+    _pending: Tensor
 
     def __init__(
         self,
@@ -235,7 +238,7 @@ class AdaptiveTokenFusion(nn.Module):
         Called once an optimiser step, so that theta is one number within a step however the
         batch is split into micro-batches. Sums over processes where there are several.
         """
-        pending: Tensor = self._pending
+        pending = self._pending
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(pending)
         total, squares, count = pending.unbind()
@@ -279,9 +282,7 @@ class AdaptiveTokenFusion(nn.Module):
 
         index = torch.arange(length, device=patches.device)
         word_positions = self.text_positions[index.clamp(max=len(self.text_positions) - 1)]
-        word_positions = word_positions + torch.einsum(
-            "npl,ph->nlh", weights, self.patch_positions
-        )
+        word_positions = word_positions + torch.einsum("npl,ph->nlh", weights, self.patch_positions)
         patch_positions = self.patch_positions.expand(samples, -1, -1)
 
         matched = merge.assignment >= 0  # [N, P]
@@ -316,7 +317,7 @@ class AdaptiveTokenFusion(nn.Module):
         )
 
     def _read(self, pooled: Tensor, tokens: _Tokens) -> Tensor:
-        """Run the layers over [query token; tokens] and return the query token's state o, [N, H]."""
+        """Run the layers over [query token; tokens]; return the query token's state o, [N, H]."""
         hidden = self.token_input(self.token_norm(tokens.values))
         hidden = hidden + tokens.positions + self.types[tokens.types]
         query = (self.query_token + self.pooled_input(pooled))[:, None]  # [N, 1, H]

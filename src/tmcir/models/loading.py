@@ -33,7 +33,9 @@ def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
         model = TMCIR.from_clip(source)
     else:
         found = config.get("model_type") or config.get("format") or "unknown"
-        raise TMCIRError(f"{source}: is of type {found!r}; supported: TMCIR models and CLIP ('clip')")
+        raise TMCIRError(
+            f"{source}: is of type {found!r}; supported: TMCIR models and CLIP ('clip')"
+        )
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval()

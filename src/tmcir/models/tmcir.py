@@ -62,7 +62,9 @@ class Explanation:
     threshold: float
 
 
-class TMCIR(nn.Module, PyTorchModelHubMixin, library_name="tmcir", tags=["composed-image-retrieval"]):
+class TMCIR(
+    nn.Module, PyTorchModelHubMixin, library_name="tmcir", tags=["composed-image-retrieval"]
+):
     """Composed image retrieval: one embedding space for images, texts and composed queries.
 
     Args:
@@ -108,8 +110,18 @@ class TMCIR(nn.Module, PyTorchModelHubMixin, library_name="tmcir", tags=["compos
 
     @property
     def identity(self) -> str:
-        """Hexadecimal hash of configuration and weights; equal models give equal embeddings."""
-        digest = hashlib.blake2b(json.dumps(self._config(), sort_keys=True).encode(), digest_size=16)
+        """Hexadecimal hash of all that embeddings depend on: equal hashes, equal embeddings.
+
+        Neither the model's name nor the version of a library is in it, so that a gallery outlives
+        a renamed folder and an upgrade.
+        """
+        towers = self.encoder.clip.config
+        shapes = [
+            [tower.hidden_act, tower.num_attention_heads, tower.layer_norm_eps]
+            for tower in (towers.vision_config, towers.text_config)
+        ]
+        settings = [shapes, self.fusion_settings, self.encoder.preprocessor.to_dict()]
+        digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         for key, value in sorted(self.state_dict().items()):
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())

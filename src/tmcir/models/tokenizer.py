@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -14,7 +23,7 @@ START, END, PAD = "<|startoftext|>", "<|endoftext|>", "<|pad|>"
 def train_tokenizer(
     texts: Iterable[str], vocabulary_size: int = 4096, text_length: int = 32
 ) -> PreTrainedTokenizerBase:
-    """Train a byte-level BPE tokenizer in the manner of CLIP's: lower case, NFC, start and end token.
+    """Train a byte-level BPE tokenizer in CLIP's manner: lower case, start and end token.
 
     Every byte is in the alphabet, so that no text in any language is out of vocabulary. The
     result depends on the texts and their order alone.
@@ -28,7 +37,15 @@ def train_tokenizer(
         A transformers tokenizer that ``save_pretrained`` writes without pickle.
     """
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFC(),
+            normalizers.Lowercase(),
+            normalizers.Replace(Regex(r"\s+"), " "),
+            normalizers.Strip(),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
     # A leading space for every word, so that a word is the same token wherever it stands.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Punctuation(), ByteLevel(add_prefix_space=True)]
@@ -36,7 +53,7 @@ def train_tokenizer(
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size,
         min_frequency=2,
-        # Not [.., .., END]: transformers reads an end token with id 2 as a legacy CLIP and pools wrongly.
+        # END must not get id 2: transformers takes that for a legacy CLIP and pools wrongly.
         special_tokens=[PAD, END, START],
         initial_alphabet=sorted(ByteLevel.alphabet()),
         show_progress=False,
