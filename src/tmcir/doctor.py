@@ -42,4 +42,6 @@ def _device() -> str:
     if not torch.cuda.is_available():
         return "CPU"
     memory = torch.cuda.get_device_properties(0).total_memory / 1024**3
-    return f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB, and {torch.cuda.device_count()} in all"
+    return (
+        f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB, and {torch.cuda.device_count()} in all"
+    )

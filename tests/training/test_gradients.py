@@ -32,7 +32,9 @@ def build(catalogue: Path, name: str) -> tuple[Embedder, Stage, Batch]:
     return Embedder(model, stage), stage, batch
 
 
-def gradients(embedder: Embedder, stage: Stage, batch: Batch, micro: int) -> dict[str, torch.Tensor]:
+def gradients(
+    embedder: Embedder, stage: Stage, batch: Batch, micro: int
+) -> dict[str, torch.Tensor]:
     embedder.zero_grad()
     loss = backward(embedder, stage, batch, micro, Accelerator(cpu=True))
     found = {
@@ -96,7 +98,10 @@ def run_one_process(catalogue: Path, result: Path) -> None:
     share = batch.split(BATCH // 2)[accelerator.process_index]
     wrapped = accelerator.prepare(embedder)
     loss = backward(wrapped, stage, share, 3, accelerator)
-    found = {"loss": loss, **{n: p.grad for n, p in embedder.named_parameters() if p.grad is not None}}
+    found = {
+        "loss": loss,
+        **{n: p.grad for n, p in embedder.named_parameters() if p.grad is not None},
+    }
     result.write_text(
         json.dumps(
             {

@@ -54,9 +54,7 @@ def test_the_order_of_the_batch_does_not_matter(seed: int, count: int) -> None:
     groups = torch.randint(0, 3, (count,), generator=generator)
     order = torch.randperm(count, generator=generator)
     loss = info_nce(left, right, 5.0, groups, symmetric=True, hard_negatives=right.flip(1))
-    shuffled = info_nce(
-        left[order], right[order], 5.0, groups[order], True, right.flip(1)[order]
-    )
+    shuffled = info_nce(left[order], right[order], 5.0, groups[order], True, right.flip(1)[order])
     torch.testing.assert_close(loss, shuffled)
     assert torch.isfinite(loss)
 

@@ -75,9 +75,7 @@ def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
         (["seed={"], "not YAML"),
     ],
 )
-def test_a_bad_override_is_explained(
-    tmp_path: Path, overrides: list[str], expected: str
-) -> None:
+def test_a_bad_override_is_explained(tmp_path: Path, overrides: list[str], expected: str) -> None:
     with pytest.raises(TMCIRError, match=expected):
         load_recipe(write(tmp_path / "trial.yaml"), overrides)
 

@@ -1,0 +1,1 @@
+"""Training recipes: a YAML file in this folder is listed by `tmcir recipes`."""

@@ -33,14 +33,17 @@ class Progress:
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer | None, progress: Progress
 ) -> None:
     """Write weights, optimiser state and progress; a kill leaves the old file or the new one.
+
+    None for ``optimiser`` leaves its state out: such a file holds weights to keep, not to go on.
 
     Nothing else is needed to go on: learning rate, batches and crops are functions of the step.
     """
     tensors = {_MODEL + key: value for key, value in model.state_dict().items()}
-    for number, state in optimiser.state_dict()["state"].items():
+    states = {} if optimiser is None else optimiser.state_dict()["state"]
+    for number, state in states.items():
         for key, value in state.items():
             tensors[f"{_OPTIMISER}{number}.{key}"] = torch.as_tensor(value)
     write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
@@ -90,9 +93,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
-        key.removeprefix(prefix): value
-        for key, value in tensors.items()
-        if key.startswith(prefix)
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
     }
 
 

@@ -108,10 +108,10 @@ def _leaves(parts: list[Pairs]) -> Pairs:
 
 def _surrogate(pairs: Pairs, whole: Pairs, rows: slice, count: int) -> Tensor:
     """Return a scalar whose gradient is that of the loss through one micro-batch."""
+    assert whole.scale.grad is not None
     scalar = pairs.scale * whole.scale.grad / count
     for name in ("left", "right", "hard_negatives"):
         rows_of_part, leaf = getattr(pairs, name), getattr(whole, name)
         if leaf is not None:
             scalar = scalar + (rows_of_part.float() * leaf.grad[rows]).sum()
     return scalar
-

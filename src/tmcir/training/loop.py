@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +34,25 @@ class Validation:
     score: Callable[[TMCIR], tuple[str, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A stage under way: what is trained, how, and where it is written."""
+
+    model: TMCIR
+    stage: Stage
+    settings: StageSettings
+    store: ImageStore
+    folder: Path
+    accelerator: Accelerator
+    seed: int
+    optimiser: torch.optim.Optimizer
+    steps_per_epoch: int
+
+    @property
+    def total(self) -> int:
+        return self.steps_per_epoch * self.settings.epochs
+
+
 def train_stage(
     model: TMCIR,
     stage: Stage,
@@ -44,7 +64,7 @@ def train_stage(
     checkpoint_minutes: float = 5.0,
     validation: Validation | None = None,
 ) -> Progress:
-    """Train a stage, or go on where its last checkpoint stands; ``model`` ends with the best weights.
+    """Train a stage, or go on at its last checkpoint; ``model`` ends with the best weights.
 
     Args:
         model: The model, changed in place.
@@ -58,53 +78,68 @@ def train_stage(
         validation: Selects the weights; None keeps the last.
 
     Raises:
-        TMCIRError: Too few samples for a batch, a loss that is not finite, or a checkpoint that
-            does not fit.
+        TMCIRError: Too few samples for a batch, a batch that the processes cannot share equally, a
+            loss that is not finite, or a checkpoint that does not fit.
         ImageError: An image is missing or broken.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    steps_per_epoch = len(stage.samples(0)) // settings.batch_size
-    if steps_per_epoch == 0:
-        raise TMCIRError(
-            f"{stage.name}: {len(stage.samples(0))} samples do not fill a batch of"
-            f" {settings.batch_size}: lower stages.{stage.name}.batch_size"
-        )
-    total = steps_per_epoch * settings.epochs
-    optimiser = torch.optim.AdamW(parameter_groups(model, settings), betas=(0.9, 0.98), eps=1e-6)
-    peaks = [group["lr"] for group in optimiser.param_groups]
     model.to(accelerator.device)
-    checkpoint = folder / CHECKPOINT
+    optimiser = torch.optim.AdamW(parameter_groups(model, settings), betas=(0.9, 0.98), eps=1e-6)
+    steps = _steps_per_epoch(stage, settings, accelerator)
+    run = _Run(model, stage, settings, store, folder, accelerator, seed, optimiser, steps)
     progress = Progress()
-    if checkpoint.exists():
-        progress = load_checkpoint(checkpoint, model, optimiser)
-        accelerator.print(f"{stage.name}  goes on at step {progress.step}/{total}")
-    embedder, prepared = accelerator.prepare(Embedder(model, stage), optimiser)
-    monitor = Monitor(folder, stage.name, total, progress.step, accelerator.print)
-    saved = time.monotonic()
-
-    model.train()
-    batches = _batches(stage, settings, model, store, accelerator, seed, progress.step, total)
-    for step, batch in batches:
-        rate = learning_rate(step, total, settings.warmup)
-        for group, peak in zip(prepared.param_groups, peaks, strict=True):
-            group["lr"] = peak * rate
-        loss = _step(embedder, stage, batch, settings, accelerator, prepared, step)
-        stage.after_step(model)
-        temperature = math.exp(-model.encoder.clip.logit_scale.item())
-        monitor.step(step, loss=loss, learning_rate=peaks[0] * rate, temperature=temperature)
-        progress = replace(progress, step=step + 1)
-        every = settings.evaluate_every * steps_per_epoch
-        if validation and every and ((step + 1) % every == 0 or step + 1 == total):
-            progress = _validate(model, validation, progress, folder, accelerator, monitor)
-        due = time.monotonic() - saved >= 60 * checkpoint_minutes or step + 1 == total
-        if due and accelerator.is_main_process:
-            save_checkpoint(checkpoint, model, optimiser, progress)
-            saved = time.monotonic()
-    monitor.close()
+    if (folder / CHECKPOINT).exists():
+        progress = load_checkpoint(folder / CHECKPOINT, model, optimiser)
+        accelerator.print(f"{stage.name}  goes on at step {progress.step}/{run.total}")
+    progress = _train(run, progress, checkpoint_minutes, validation)
     accelerator.wait_for_everyone()
     if progress.best_step is not None:
         load_checkpoint(folder / BEST, model)
     model.eval()
+    return progress
+
+
+def _steps_per_epoch(stage: Stage, settings: StageSettings, accelerator: Accelerator) -> int:
+    samples, batch_size = len(stage.samples(0)), settings.batch_size
+    key = f"stages.{stage.name}.batch_size"
+    if samples < batch_size:
+        raise TMCIRError(f"{samples} samples do not fill a batch of {batch_size}: lower {key}")
+    if batch_size % accelerator.num_processes:
+        raise TMCIRError(
+            f"{accelerator.num_processes} processes cannot share a batch of {batch_size}:"
+            f" change {key}"
+        )
+    return samples // batch_size
+
+
+def _train(
+    run: _Run, progress: Progress, checkpoint_minutes: float, validation: Validation | None
+) -> Progress:
+    """Take the steps that are left, with validations and checkpoints between them."""
+    model, accelerator = run.model, run.accelerator
+    embedder, optimiser = accelerator.prepare(Embedder(model, run.stage), run.optimiser)
+    peaks = [group["lr"] for group in optimiser.param_groups]
+    every = run.settings.evaluate_every * run.steps_per_epoch
+    saved = time.monotonic()
+    model.train()
+    monitor = Monitor(run.folder, run.stage.name, run.total, progress.step, accelerator.print)
+    with closing(monitor), closing(_batches(run, progress.step)) as batches:
+        for step, batch in batches:
+            rate = learning_rate(step, run.total, run.settings.warmup)
+            for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+                group["lr"] = peak * rate
+            loss = _step(run, embedder, optimiser, batch, step)
+            run.stage.after_step(model)
+            temperature = model.encoder.clip.logit_scale.detach().neg().exp().item()
+            monitor.step(step, loss=loss, learning_rate=peaks[0] * rate, temperature=temperature)
+            progress = replace(progress, step=step + 1)
+            last = progress.step == run.total
+            if validation and every and (progress.step % every == 0 or last):
+                progress = _validate(run, validation, progress, monitor)
+            if last or time.monotonic() - saved >= 60 * checkpoint_minutes:
+                if accelerator.is_main_process:
+                    save_checkpoint(run.folder / CHECKPOINT, model, run.optimiser, progress)
+                saved = time.monotonic()
     return progress
 
 
@@ -140,80 +175,57 @@ def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, ob
 
 
 def _step(
-    embedder: nn.Module,
-    stage: Stage,
-    batch: Batch,
-    settings: StageSettings,
-    accelerator: Accelerator,
-    optimiser: torch.optim.Optimizer,
-    step: int,
+    run: _Run, embedder: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, step: int
 ) -> float:
-    micro_batch = settings.micro_batch_size or len(batch.target)
-    loss = backward(embedder, stage, batch.to(accelerator.device), micro_batch, accelerator).item()
+    batch = batch.to(run.accelerator.device)
+    micro_batch = run.settings.micro_batch_size or len(batch.target)
+    loss = backward(embedder, run.stage, batch, micro_batch, run.accelerator).item()
     if not math.isfinite(loss):
         raise TMCIRError(
-            f"{stage.name}: the loss is {loss} at step {step}. The last checkpoint is untouched;"
-            f" lower stages.{stage.name}.learning_rate or use precision=float32"
+            f"{run.stage.name}: the loss is {loss} at step {step}. The last checkpoint is"
+            f" untouched; lower stages.{run.stage.name}.learning_rate or use precision=float32"
         )
-    accelerator.clip_grad_norm_(embedder.parameters(), settings.max_gradient_norm)
+    run.accelerator.clip_grad_norm_(embedder.parameters(), run.settings.max_gradient_norm)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     return loss
 
 
-def _validate(
-    model: TMCIR,
-    validation: Validation,
-    progress: Progress,
-    folder: Path,
-    accelerator: Accelerator,
-    monitor: Monitor,
-) -> Progress:
+def _validate(run: _Run, validation: Validation, progress: Progress, monitor: Monitor) -> Progress:
     began = time.monotonic()
-    model.eval()
-    name, score = validation.score(model)
-    model.train()
+    run.model.eval()
+    name, score = validation.score(run.model)
+    run.model.train()
     better = progress.best_score is None or score > progress.best_score
     if better:
         progress = replace(progress, best_score=score, best_step=progress.step)
-        if accelerator.is_main_process:
-            nothing = torch.optim.SGD([torch.zeros(1)], lr=0.0)
-            save_checkpoint(folder / BEST, model, nothing, progress)
+        if run.accelerator.is_main_process:
+            save_checkpoint(run.folder / BEST, run.model, None, progress)
     monitor.score(progress.step, name, score, time.monotonic() - began, better)
     return progress
 
 
-def _batches(
-    stage: Stage,
-    settings: StageSettings,
-    model: TMCIR,
-    store: ImageStore,
-    accelerator: Accelerator,
-    seed: int,
-    start: int,
-    total: int,
-) -> Iterator[tuple[int, Batch]]:
+def _batches(run: _Run, start: int) -> Generator[tuple[int, Batch], None, None]:
     """Yield (step, this process's share of the batch), the next one prepared meanwhile."""
-    world, rank = accelerator.num_processes, accelerator.process_index
-    share = settings.batch_size // world
-    steps_per_epoch = total // settings.epochs
-    samples = stage.samples(start // steps_per_epoch)
+    rank, whole = run.accelerator.process_index, run.settings.batch_size
+    share = whole // run.accelerator.num_processes
+    samples = run.stage.samples(start // run.steps_per_epoch)
 
     def prepare(step: int) -> Batch:
         nonlocal samples
-        epoch, place = divmod(step, steps_per_epoch)
+        epoch, place = divmod(step, run.steps_per_epoch)
         if place == 0:
-            samples = stage.samples(epoch)
-        first = place * settings.batch_size + rank * share
-        name = f"{seed} {stage.name} {step} {rank}"
+            samples = run.stage.samples(epoch)
+        first = place * whole + rank * share
+        seed = f"{run.seed} {run.stage.name} {step} {rank}"
         chosen = samples[first : first + share]
-        return make_batch(chosen, model, store, settings.smallest_crop, name)
+        return make_batch(chosen, run.model, run.store, run.settings.smallest_crop, seed)
 
     with ThreadPoolExecutor(max_workers=1) as pool:
-        if start < total:
-            coming = pool.submit(prepare, start)
-        for step in range(start, total):
+        coming = pool.submit(prepare, start) if start < run.total else None
+        for step in range(start, run.total):
+            assert coming is not None
             batch = coming.result()
-            if step + 1 < total:
+            if step + 1 < run.total:
                 coming = pool.submit(prepare, step + 1)
             yield step, batch

@@ -101,7 +101,7 @@ class LoraSettings(_Settings):
     """Low-rank adapters on the towers' attention instead of full fine-tuning."""
 
     rank: int = Field(default=16, ge=1, description="Rank of the adapters.")
-    alpha: float = Field(default=16.0, gt=0, description="Scale of the adapters.")
+    alpha: int = Field(default=16, ge=1, description="Scale of the adapters.")
 
 
 class StageSettings(_Settings):
@@ -116,7 +116,9 @@ class StageSettings(_Settings):
     )
     learning_rate: float = Field(default=5e-4, gt=0, description="Peak rate of the fusion.")
     tower_learning_rate: float | None = Field(
-        default=None, ge=0, description="Peak rate of the towers; none: as learning_rate, 0: frozen."
+        default=None,
+        ge=0,
+        description="Peak rate of the towers; none: as learning_rate, 0: frozen.",
     )
     weight_decay: float = Field(default=0.05, ge=0, description="Of matrices; AdamW.")
     warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps.")
@@ -264,8 +266,6 @@ def _fields_at(location: tuple[Any, ...]) -> list[str]:
         annotation = model.model_fields[part].annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]
         model = next(
-            kind
-            for kind in candidates
-            if isinstance(kind, type) and issubclass(kind, BaseModel)
+            kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)
         )
     return list(model.model_fields)

@@ -107,7 +107,9 @@ def _broken(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> froze
 
     names = dataset.image_names()
     with ThreadPoolExecutor() as pool:
-        broken = [name for name, good in zip(names, pool.map(usable, names), strict=True) if not good]
+        broken = [
+            name for name, good in zip(names, pool.map(usable, names), strict=True) if not good
+        ]
     if broken:
         accelerator.print(f"{len(broken)} images are missing or broken and are left out:")
         accelerator.print("  " + " ".join(broken))
