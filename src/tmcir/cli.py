@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sys
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tmcir import __version__
 from tmcir.errors import TMCIRError
+
+if TYPE_CHECKING:
+    from tmcir.data.dataset import Dataset
+    from tmcir.gallery import Gallery
 
 app = typer.Typer(
     name="tmcir",
@@ -60,6 +69,230 @@ def train(
         return
     model = train(settings, validation_score)
     typer.echo(f"model: {model}")
+
+
+DatasetName = Annotated[
+    str, typer.Argument(help="fashion-iq, cirr, circo, fashion-products or jsonl.")
+]
+DatasetRoot = Annotated[Path, typer.Option(help="Folder of the dataset.")]
+Split = Annotated[
+    str | None, typer.Option(help="The split; without it the dataset's usual one for measuring.")
+]
+Categories = Annotated[
+    str | None, typer.Option(help="Fashion-IQ only: categories, such as dress,shirt.")
+]
+Method = Annotated[
+    str, typer.Option(help="tmcir (the model's own fusion), or a baseline: image, text, sum.")
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images encoded at once.")]
+
+
+@data_app.command("check")
+def data_check(
+    dataset: DatasetName,
+    root: DatasetRoot,
+    split: Split = None,
+    categories: Categories = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
+) -> None:
+    """Count queries and galleries, and name every missing or broken image.
+
+    Exits with code 1 if there is one; a folder with annotation only is no error.
+
+    Example: `tmcir data check fashion-iq --root data/fashion-iq --split val`
+    """
+    from tmcir.data.check import check_dataset
+
+    opened = _open_dataset(dataset, root, split, categories)
+    with _progress_bar("reading images") as progress:
+        found = check_dataset(opened, progress)
+    typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else found)
+    if not found.good and not found.annotation_only:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Model directory, name, or Hugging Face id.")],
+    dataset: Annotated[str, typer.Option(help="Name of the dataset, as for `tmcir data check`.")],
+    root: DatasetRoot,
+    split: Split = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Evaluation protocol; without it the dataset's first.")
+    ] = None,
+    method: Method = "tmcir",
+    categories: Categories = None,
+    batch_size: BatchSize = 64,
+    json_file: Annotated[
+        str | None, typer.Option("--json", help="Write the report to this file; - prints it.")
+    ] = None,
+) -> None:
+    """Measure a model by a protocol of the field, with 95% intervals.
+
+    Example: `tmcir evaluate runs/model --dataset fashion-products --root photos --json report.json`
+    """
+    from tmcir.evaluation import evaluate
+    from tmcir.models import load
+
+    opened = _open_dataset(dataset, root, split, categories)
+    opened.check_protocol(protocol)
+    with _progress_bar("encoding images") as progress:
+        report = evaluate(load(model), opened, protocol, method, batch_size, progress)
+    if json_file == "-":
+        typer.echo(report.to_json(), nl=False)
+        return
+    typer.echo(report)
+    if json_file is not None:
+        report.save(json_file)
+
+
+@app.command()
+def submit(
+    dataset: Annotated[str, typer.Argument(help="cirr or circo.")],
+    model: Annotated[str, typer.Argument(help="Model directory, name, or Hugging Face id.")],
+    root: DatasetRoot,
+    out: Annotated[Path, typer.Option(help="Folder that gets the files.")],
+    split: Annotated[
+        str | None, typer.Option(help="The split; without it test1 of CIRR, test of CIRCO.")
+    ] = None,
+    method: Method = "tmcir",
+    batch_size: BatchSize = 64,
+) -> None:
+    """Write the files that the test servers of CIRR and CIRCO take.
+
+    Example: `tmcir submit cirr runs/model --root data/cirr --out submission`
+    """
+    from tmcir.evaluation.submission import open_hidden_split, submit
+    from tmcir.models import load
+
+    opened = open_hidden_split(dataset, root, split)
+    with _progress_bar("encoding images") as progress:
+        files = submit(load(model), opened, out, method, batch_size, progress)
+    for file in files:
+        typer.echo(file)
+
+
+GalleryAddress = Annotated[
+    str, typer.Argument(help="Folder of the gallery, or an object store such as s3://bucket/shop.")
+]
+
+
+@app.command()
+def index(
+    gallery: GalleryAddress,
+    photos: Annotated[Path, typer.Argument(help="Folder of photos, searched recursively.")],
+    metadata: Annotated[
+        Path | None, typer.Option(help="CSV with a row per photo, to filter by and to show.")
+    ] = None,
+    metadata_key: Annotated[
+        str | None, typer.Option(help="Its column that names the photos; found if left out.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model directory, name or id; an old gallery knows its own.")
+    ] = None,
+) -> None:
+    """Make a gallery from photos, or bring it up to date; only new or changed photos are encoded.
+
+    A run that was stopped goes on where it stood.
+
+    Example: `tmcir index shop photos --metadata styles.csv --model runs/model`
+    """
+    from tmcir.data.images import on_one_line
+
+    opened = _open_gallery(gallery, model, create=True)
+    with _progress_bar("indexing photos") as progress:
+        report = opened.add(photos, metadata, metadata_key=metadata_key, progress=progress)
+    for name, reason in report.skipped:
+        typer.echo(f"skipped {on_one_line(name)}: {reason}", err=True)
+    for note in report.notes:
+        typer.echo(f"metadata: {note}", err=True)
+    typer.echo(
+        f"{gallery}: {len(opened):,} photos ({report.added:,} added, {report.updated:,} updated,"
+        f" {report.unchanged:,} unchanged, {len(report.skipped):,} skipped) in"
+        f" {report.seconds:.1f} s, {report.images_per_second:.1f} images/s"
+    )
+
+
+@app.command()
+def search(
+    gallery: GalleryAddress,
+    image: Annotated[Path | None, typer.Option(help="Reference image.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="How it should differ; without --image, what to find.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="How many results.")] = 20,
+    where: Annotated[
+        str | None, typer.Option(help="SQL condition on id and metadata columns.")
+    ] = None,
+    balance: Annotated[
+        float, typer.Option(help="From -1 (follow the image only) to 1 (the text only).")
+    ] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page of thumbnails here.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The gallery's model, where it has moved.")
+    ] = None,
+) -> None:
+    """Search a gallery with an image, a text, or both: this image, but ...
+
+    Example: `tmcir search shop --image ref.jpg --text "in red" --where "year > 2012" --html a.html`
+    """
+    from tmcir.data.images import on_one_line
+
+    opened = _open_gallery(gallery, model, create=False)
+    hits = opened.search(image, text, k, where, balance)
+    if html is not None:
+        from tmcir.gallery.page import write_page
+
+        write_page(html, hits, image, text, where)
+    if as_json:
+        rows = [{**dataclasses.asdict(hit), "path": str(hit.path)} for hit in hits]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for hit in hits:
+        details = "  ".join(str(value) for value in hit.metadata.values() if value is not None)
+        line = f"{hit.rank:4}  {hit.score:.3f}  {hit.id}  {details}".rstrip()
+        typer.echo(on_one_line(line))  # file names and cells may hold control characters
+    if html is not None:
+        typer.echo(f"page: {html}", err=True)
+
+
+def _open_gallery(uri: str, model: str | None, create: bool) -> Gallery:
+    from tmcir.gallery import Gallery
+
+    stored = Gallery.read_model(uri)
+    if stored is None and not create:
+        raise TMCIRError(f"{uri}: there is no gallery; make one with `tmcir index {uri} PHOTOS`")
+    source = model or (stored.source if stored else "")
+    if not source:
+        raise TMCIRError(f"{uri}: say with --model which model to use")
+
+    from tmcir.models import load
+
+    remembered = str(Path(source).absolute()) if Path(source).is_dir() else source
+    return Gallery.open(uri, load(source), remembered)
+
+
+def _open_dataset(name: str, root: Path, split: str | None, categories: str | None) -> Dataset:
+    from tmcir.data.datasets import open_dataset
+
+    options = {} if categories is None else {"categories": categories}
+    return open_dataset(name, root, split, **options)
+
+
+@contextmanager
+def _progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on stderr, where that is a terminal, and yield what moves it."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(description), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(description, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @app.command()

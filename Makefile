@@ -1,0 +1,46 @@
+# Everything a fresh machine with Python 3.11 needs is set up by the targets themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PHOTOS ?= ../shared/data/fashion-products
+
+.PHONY: quickstart test check format docs constraints clean
+
+quickstart: $(READY)  ## Train the short recipe on product photos, measure it, search with it
+	$(BIN)/tmcir train fashion-products-short dataset.root=$(PHOTOS)
+	$(BIN)/tmcir evaluate runs/fashion-products-short/model --dataset fashion-products --root $(PHOTOS)
+	$(BIN)/tmcir index runs/fashion-products-short/gallery $(PHOTOS)/images \
+		--metadata $(PHOTOS)/styles.csv --model runs/fashion-products-short/model
+	$(BIN)/tmcir search runs/fashion-products-short/gallery --text "a red shirt for men" -k 5
+
+test: $(READY)  ## Run the tests
+	$(BIN)/python -m pytest -n auto
+
+check: $(READY)  ## Format, lint, types, docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+
+format: $(READY)  ## Apply the formatter and the safe lint fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(READY)  ## Write the generated pages anew
+	$(BIN)/python docs/generate.py
+
+constraints: $(READY)  ## Lock the versions that are installed now
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > constraints.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# torch first and by its exact version: any other request could pull in a build that is several
+# gigabytes larger than the machine can use.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@

@@ -1,0 +1,113 @@
+"""Write the generated parts of the docs: the command line's help and every recipe setting.
+
+Usage: python docs/generate.py [--check]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args
+
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+from typer.main import get_command
+
+from tmcir.cli import app
+from tmcir.training.recipe import Recipe
+
+DOCS = Path(__file__).parent
+NOTE = "<!-- Written by docs/generate.py (`make docs`); change the code, not this page. -->\n"
+
+
+def command_line() -> str:
+    """Return the page of all commands: their help text, arguments and options."""
+    group = get_command(app)
+    parts = [f"{NOTE}\n# Command line\n"]
+    for path, command in _commands(group, ()):
+        parts.append(f"## tmcir {' '.join(path)}\n\n{_paragraphs(command.help or '')}\n")
+        rows = [
+            f"| `{_names(parameter)}` | {parameter.help} |"
+            for parameter in command.params
+            if getattr(parameter, "help", None) and parameter.name != "help"
+        ]
+        if rows:
+            parts.append(
+                "| argument or option | meaning |\n| --- | --- |\n" + "\n".join(rows) + "\n"
+            )
+    return "\n".join(parts)
+
+
+def recipe_settings() -> str:
+    """Return the page of all recipe settings."""
+    parts = [
+        f"{NOTE}\n# Recipe settings\n",
+        "A setting is changed on the command line by its dotted name:",
+        "`tmcir train RECIPE stages.fuse.epochs=3`.\n",
+        "| setting | default | meaning |\n| --- | --- | --- |",
+        *_settings(Recipe, ""),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _commands(group: Any, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], Any]]:
+    found = []
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            found += _commands(command, (*path, name))
+        else:
+            found.append(((*path, name), command))
+    return found
+
+
+def _paragraphs(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().splitlines())
+
+
+def _names(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return str(parameter.name).upper()
+    return ", ".join(parameter.opts)
+
+
+def _settings(model: type[BaseModel], prefix: str) -> list[str]:
+    rows = []
+    for name, field in model.model_fields.items():
+        inner = _inner(field.annotation)
+        if inner is not None:
+            rows += _settings(inner, f"{prefix}{name}.")
+        else:
+            default = "(required)" if field.default is PydanticUndefined else f"`{field.default}`"
+            rows.append(f"| `{prefix}{name}` | {default} | {field.description} |")
+    return rows
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    choices = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    for choice in choices:
+        if isinstance(choice, type) and issubclass(choice, BaseModel):
+            return choice
+    return None
+
+
+def main() -> None:
+    """Write the pages, or with --check see that they are up to date."""
+    stale = []
+    for name, text in (
+        ("command-line.md", command_line()),
+        ("recipe-settings.md", recipe_settings()),
+    ):
+        path = DOCS / name
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+    if stale:
+        typer.echo(f"not up to date: {', '.join(stale)}; run `make docs`", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
