@@ -61,10 +61,11 @@ def train(
     Example: `tmcir train fashion-products-short dataset.root=photos stages.fuse.epochs=3`
     """
     from tmcir.evaluation import validation_score
-    from tmcir.training import load_recipe, train
+    from tmcir.training import check_run, load_recipe, train
 
     settings = load_recipe(recipe, overrides or [])
     if check:
+        check_run(settings)
         typer.echo(f"{recipe}: nothing wrong")
         return
     model = train(settings, validation_score)

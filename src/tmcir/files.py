@@ -57,6 +57,7 @@ def staged_directory(target: Path) -> Iterator[Path]:
         yield staging
         files = sorted(staging.iterdir(), key=lambda path: (path.name == "config.json", path.name))
         for path in files:
+            path.chmod(0o644)  # whatever wrote it, others may read it
             path.replace(target / path.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from tests.layouts import draw, write_circo, write_fashion_iq
-
 from tmcir.data.check import TaskCount, check_dataset
 from tmcir.data.circo import CIRCO
 from tmcir.data.fashion_iq import FashionIQ

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.layouts import draw, write_cirr, write_fashion_iq
 from tests.tiny import build_model, draw_catalogue
-
 from tmcir.cli import main
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.evaluation import Report

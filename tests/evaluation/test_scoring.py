@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional
+
 from tests.evaluation.fake import FakeModel
 from tests.layouts import draw, write_cirr, write_fashion_iq
 from tests.tiny import build_model, draw_catalogue
-from torch.nn import functional
-
 from tmcir.data.cirr import CIRR
 from tmcir.data.fashion_iq import FashionIQ
 from tmcir.data.fashion_products import FashionProducts

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+
 from tests.evaluation.fake import FakeModel, make_embeddings
 from tests.layouts import CIRCO as CIRCO_QUERIES
 from tests.layouts import draw, write_circo, write_cirr, write_coco_list, write_fashion_iq
-
 from tmcir.data.circo import CIRCO
 from tmcir.data.cirr import CIRR
 from tmcir.data.dataset import Dataset

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.gallery.fake import FakeModel, draw_photos
 
 import tmcir.models
+from tests.gallery.fake import FakeModel, draw_photos
 from tmcir.cli import main
 
 

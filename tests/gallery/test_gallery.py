@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.gallery.fake import FakeModel, draw_photos
 
 import tmcir
+from tests.gallery.fake import FakeModel, draw_photos
 from tmcir.errors import ImageError, TMCIRError
 from tmcir.gallery import AddReport, Gallery
 from tmcir.gallery.lance import LanceStore

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.tiny import build_model, draw_catalogue
 
+from tests.tiny import build_model, draw_catalogue
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.models import TMCIR
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from tests.tiny import build_model, draw_catalogue
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel
 
 import tmcir
+from tests.tiny import build_model, draw_catalogue
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.errors import ImageError, TMCIRError
 from tmcir.models import TMCIR

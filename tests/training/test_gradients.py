@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from tests.tiny import build_model
 
+from tests.tiny import build_model
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.training.batches import Batch, ImageStore, make_batch
 from tmcir.training.gradients import Embedder, backward

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from tests.tiny import FUSION, TOWERS
 
 import tmcir
+from tests.tiny import FUSION, TOWERS
 from tmcir.errors import TMCIRError
 from tmcir.evaluation import validation_score
 from tmcir.training import load_recipe, train
@@ -168,3 +168,20 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[55] == pytest.approx(0.5)  # halfway between step 10 and step 100
     assert rates[99] < 0.001
+
+
+def test_a_finished_run_says_in_its_card_what_it_is(catalogue: Path, tmp_path: Path) -> None:
+    stage = {"epochs": 1, "batch_size": 16, "evaluate_every": 1}
+    path = write_recipe(tmp_path / "run.yaml", catalogue, stages={"align": stage, "fuse": stage})
+    recipe = load_recipe(path)
+    folder = train(recipe, validation_score)
+    card = (folder / "README.md").read_text()
+    progress = json.loads((tmp_path / "run" / "fuse" / "model" / "training.json").read_text())
+    assert f"| fuse | {progress['step']} | R@10 {progress['best_score']:.2f} at step" in card
+    assert "# tiny" in card and '"seed": 0' in card
+    assert str(tmp_path) not in card
+    assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o644
+
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert train(recipe, validation_score) == folder  # both stages are taken as they are
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before

@@ -47,6 +47,9 @@ class Encoder(nn.Module):
         self.clip = clip
         self.tokenizer = tokenizer
         self.preprocessor = preprocessor
+        # A tokenizer saves the truncation of its last call: from here on it is always the same, so
+        # that a saved model does not depend on what was encoded before.
+        self.tokenize([""])
 
     @property
     def embedding_size(self) -> int:

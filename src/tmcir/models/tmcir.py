@@ -25,6 +25,7 @@ from transformers.utils import cached_file
 from tmcir.data.images import read_image
 from tmcir.errors import TMCIRError
 from tmcir.files import read_json, staged_directory, write_text
+from tmcir.models.card import TEMPLATE
 from tmcir.models.encoder import Encoder, TextTokens, create_clip
 from tmcir.models.features import ImageFeatures, TextFeatures
 from tmcir.models.fusion import AdaptiveTokenFusion, FusionOutput
@@ -63,7 +64,11 @@ class Explanation:
 
 
 class TMCIR(
-    nn.Module, PyTorchModelHubMixin, library_name="tmcir", tags=["composed-image-retrieval"]
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="tmcir",
+    tags=["composed-image-retrieval"],
+    model_card_template=TEMPLATE,
 ):
     """Composed image retrieval: one embedding space for images, texts and composed queries.
 

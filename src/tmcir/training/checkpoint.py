@@ -23,11 +23,13 @@ class Progress:
 
     Attributes:
         step: Optimiser steps done.
+        best_metric: Name of the validation score; None before the first.
         best_score: Best validation score so far; None before the first.
         best_step: Step of that score.
     """
 
     step: int = 0
+    best_metric: str | None = None
     best_score: float | None = None
     best_step: int | None = None
 

@@ -198,7 +198,7 @@ def _validate(run: _Run, validation: Validation, progress: Progress, monitor: Mo
     run.model.train()
     better = progress.best_score is None or score > progress.best_score
     if better:
-        progress = replace(progress, best_score=score, best_step=progress.step)
+        progress = replace(progress, best_metric=name, best_score=score, best_step=progress.step)
         if run.accelerator.is_main_process:
             save_checkpoint(run.folder / BEST, run.model, None, progress)
     monitor.score(progress.step, name, score, time.monotonic() - began, better)

@@ -17,18 +17,20 @@ from tmcir.data.dataset import Dataset
 from tmcir.data.datasets import open_dataset
 from tmcir.data.images import check_image
 from tmcir.errors import TMCIRError
-from tmcir.files import write_text
+from tmcir.files import read_json, write_text
 from tmcir.models.encoder import Encoder, build_clip
 from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import TMCIR
 from tmcir.models.tokenizer import train_tokenizer
 from tmcir.training.batches import ImageStore
+from tmcir.training.card import model_card
 from tmcir.training.checkpoint import Progress
 from tmcir.training.loop import Validation, train_stage
 from tmcir.training.recipe import LoraSettings, ModelSettings, Recipe, StageSettings
 from tmcir.training.stages import Stage, align, fuse
 
+PROGRESS = "training.json"
 _LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
 
 
@@ -50,7 +52,7 @@ def train(recipe: Recipe, validate: Validate | None = None) -> Path:
             folder holds another recipe's run, or a loss is not finite.
         ImageError: An image is broken and the recipe does not skip such images.
     """
-    check(recipe)
+    check_run(recipe)
     accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
     set_seed(recipe.seed)
     dataset = _open(recipe, "train")
@@ -58,9 +60,12 @@ def train(recipe: Recipe, validate: Validate | None = None) -> Path:
     model = build_model(recipe.model, dataset)
     store = ImageStore(model, dataset, recipe.image_memory)
     validation = _validation(recipe, validate)
+    done: list[tuple[str, Progress]] = []
     for stage, settings in _stages(recipe, dataset, _broken(recipe, dataset, accelerator)):
-        _run_stage(recipe, model, stage, settings, store, accelerator, validation)
+        progress = _run_stage(recipe, model, stage, settings, store, accelerator, validation)
+        done.append((stage.name, progress))
     target = recipe.folder / "model"
+    model.card = model_card(recipe, done)
     if accelerator.is_main_process:
         model.save_pretrained(target)
     accelerator.wait_for_everyone()
@@ -68,7 +73,7 @@ def train(recipe: Recipe, validate: Validate | None = None) -> Path:
     return target
 
 
-def check(recipe: Recipe) -> None:
+def check_run(recipe: Recipe) -> None:
     """See that a run could start, before anything is loaded or written.
 
     Raises:
@@ -160,13 +165,14 @@ def _run_stage(
     store: ImageStore,
     accelerator: Accelerator,
     validation: Validation | None,
-) -> None:
+) -> Progress:
+    """Train a stage, or load it where it is finished, and say how far it came."""
     folder = recipe.folder / stage.name
     finished = folder / "model"
     if (finished / "config.json").exists():
         model.load_weights(finished / "model.safetensors")
         accelerator.print(f"{stage.name}  is finished: taken from {finished}")
-        return
+        return Progress(**read_json(finished / PROGRESS))
     adapted = _add_adapters(model, settings.lora)
     progress = train_stage(
         model,
@@ -182,9 +188,12 @@ def _run_stage(
     if adapted is not None:
         adapted.merge_and_unload()
     if accelerator.is_main_process:
+        model.card = model_card(recipe, [(stage.name, progress)])
+        # Before the model, whose config.json says that the stage is finished.
+        write_text(finished / PROGRESS, json.dumps(asdict(progress), indent=2) + "\n")
         model.save_pretrained(finished)
-        _note(finished, stage, progress)
     accelerator.wait_for_everyone()
+    return progress
 
 
 def _add_adapters(model: TMCIR, lora: LoraSettings | None) -> PeftModel | None:
@@ -205,11 +214,6 @@ def _validation(recipe: Recipe, validate: Validate | None) -> Validation | None:
         return None
     dataset = _open(recipe, "val")
     return Validation(score=lambda model: validate(model, dataset))
-
-
-def _note(folder: Path, stage: Stage, progress: Progress) -> None:
-    content = {"stage": stage.name, **asdict(progress)}
-    write_text(folder / "training.json", json.dumps(content, indent=2) + "\n")
 
 
 def _claim_folder(recipe: Recipe, accelerator: Accelerator) -> None:

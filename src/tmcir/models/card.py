@@ -1,0 +1,32 @@
+"""What a model directory says of itself to a person: its README.md."""
+
+from __future__ import annotations
+
+USE = """## Use
+
+```python
+import tmcir
+
+model = tmcir.load("path/or/hub/id")
+queries = model.compose(["reference.jpg"], ["in red, more formal"])  # float32 [1, D]
+gallery = model.encode_images(["a.jpg", "b.jpg"])  # float32 [2, D]
+best = (queries @ gallery.T).argmax()
+```
+
+`tmcir index` and `tmcir search` do the same over a folder of photos. The weights are safetensors;
+nothing in this directory is code.
+"""
+"""How any of our models is used."""
+
+TEMPLATE = f"""---
+{{{{ card_data }}}}
+---
+
+# A TMCIR model for composed image retrieval
+
+A reference image and a modification text become one query embedding, by adaptive token fusion
+(TMCIR, https://arxiv.org/abs/2504.10995). No figures are on record for these weights: measure them
+with `tmcir evaluate` before you rely on them.
+
+{USE}"""
+"""The card of a model that nobody has written one for; a Jinja template of huggingface_hub."""
