@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.layouts import CIRCO as QUERIES
 from tests.layouts import draw, write, write_circo, write_coco_list
-
 from tmcir.data.circo import CIRCO, IMAGE_LIST
 from tmcir.errors import TMCIRError
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.layouts import CIRR as QUERIES
 from tests.layouts import draw, write, write_cirr
-
 from tmcir.data.cirr import CIRR
 from tmcir.errors import TMCIRError
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.layouts import write_circo, write_cirr, write_fashion_iq
 
+from tests.layouts import write_circo, write_cirr, write_fashion_iq
 from tmcir.data.datasets import DATASETS, open_dataset
 from tmcir.errors import TMCIRError
 

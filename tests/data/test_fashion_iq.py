@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.layouts import FASHION_IQ, draw, write, write_fashion_iq
 
+from tests.layouts import FASHION_IQ, draw, write, write_fashion_iq
 from tmcir.data.fashion_iq import FashionIQ, join_captions, training_forms
 from tmcir.errors import TMCIRError
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.layouts import draw
 
+from tests.layouts import draw
 from tmcir.data.jsonl import JSONLines
 from tmcir.errors import TMCIRError
 

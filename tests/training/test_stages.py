@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny import build_model
+from tests.training.colours import NAMES, Colours
+from tmcir.data.dataset import Triplet
+from tmcir.data.fashion_products import FashionProducts
+from tmcir.errors import TMCIRError
+from tmcir.models import TMCIR
+from tmcir.training.batches import Batch, ImageStore, Sample, make_batch
+from tmcir.training.stages import Pairs, align, fuse
+
+# Three unit vectors in the plane and their cosines: (a, b) = 0.6, (a, c) = 0, (b, c) = 0.8.
+A, B, C = [1.0, 0.0], [0.6, 0.8], [0.0, 1.0]
+TRIPLETS = [
+    Triplet("1", "a", "in blue", target="b"),
+    Triplet("2", "b", "in red", target="c", answers=("c", "d"), training_texts=("red", "is red")),
+    Triplet("3", "c", "hidden", target=None),
+    Triplet("4", "d", "in green", target="a", training_texts=("green",)),
+]
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Colours:
+    return Colours(tmp_path, TRIPLETS)
+
+
+@pytest.fixture
+def model(colours: Colours) -> TMCIR:
+    model = build_model(colours)
+    torch.nn.init.normal_(model.fusion.output.weight)
+    return model
+
+
+def batch_of(samples: list[Sample], model: TMCIR, colours: Colours) -> Batch:
+    return make_batch(samples, model, ImageStore(model, colours, 1 << 30), 1.0, "seed")
+
+
+def softmax_loss(own: float, *others: float) -> float:
+    return -math.log(math.exp(own) / sum(math.exp(value) for value in (own, *others)))
+
+
+def make_pairs(
+    hard_negatives: list[list[float]] | None = None, groups: tuple[int, ...] = (0, 1)
+) -> Pairs:
+    return Pairs(
+        left=torch.tensor([A, C]),
+        right=torch.tensor([A, B]),
+        hard_negatives=None if hard_negatives is None else torch.tensor(hard_negatives),
+        groups=torch.tensor(groups),
+        scale=torch.tensor(2.0),
+    )
+
+
+# Stage 1
+
+
+def test_alignment_needs_captions(tmp_path: Path) -> None:
+    class Wordless(Colours):
+        def captions(self) -> list[tuple[str, tuple[str, ...]]]:
+            return []
+
+    with pytest.raises(TMCIRError, match="colours has no captions to align on") as caught:
+        align(Wordless(tmp_path), 0, False)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(TMCIRError, match="no captions"):
+        align(Colours(tmp_path), 0, False, skip=frozenset(NAMES))
+
+
+def test_an_epoch_of_alignment_has_every_caption_once(colours: Colours) -> None:
+    samples = align(colours, 0, False).samples(0)
+    assert {sample.target: sample.texts for sample in samples} == dict(colours.captions())
+    assert len(samples) == len(NAMES)
+    assert all(sample.reference is None and sample.group is None for sample in samples)
+
+
+def test_the_order_of_alignment_depends_on_seed_and_epoch(colours: Colours) -> None:
+    def order(seed: int, epoch: int) -> list[str]:
+        return [sample.target for sample in align(colours, seed, False).samples(epoch)]
+
+    assert order(3, 1) == order(3, 1)
+    orders = [order(seed, epoch) for seed in (0, 1, 11) for epoch in (0, 1, 10)]
+    assert all(sorted(names) == sorted(NAMES) for names in orders)
+    # Of the 8! = 40,320 orders nine are different ones, and none is the dataset's own.
+    assert len({tuple(names) for names in [*orders, list(NAMES)]}) == 10
+
+
+def test_skipped_images_are_in_no_sample(colours: Colours) -> None:
+    samples = align(colours, 0, False, skip=frozenset(("a", "h"))).samples(0)
+    assert sorted(sample.target for sample in samples) == list("bcdefg")
+    samples = fuse(colours, True, True, skip=frozenset("c")).samples(0)
+    assert [(sample.reference, sample.target) for sample in samples] == [("a", "b"), ("d", "a")]
+    samples = fuse(colours, True, True, skip=frozenset("a")).samples(0)
+    assert [(sample.reference, sample.target) for sample in samples] == [("b", "c")]
+
+
+def test_alignment_compares_each_image_with_its_text(colours: Colours, model: TMCIR) -> None:
+    samples = [Sample(name, (f"colour {name}",)) for name in "bab"]
+    pairs = align(colours, 0, False).embed(model, batch_of(samples, model, colours))
+    photos = [colours.image_path(name) for name in "bab"]
+    texts = [f"colour {name}" for name in "bab"]
+    torch.testing.assert_close(pairs.left.detach(), model.encode_images(photos))
+    torch.testing.assert_close(pairs.right.detach(), model.encode_texts(texts))
+    assert pairs.hard_negatives is None
+    assert pairs.groups[0] == pairs.groups[2] != pairs.groups[1]
+    pairs.left.sum().backward(retain_graph=True)
+    assert model.encoder.clip.visual_projection.weight.grad is not None
+
+
+# Stage 2
+
+
+def test_samples_of_fusion_carry_their_answers_as_group(colours: Colours) -> None:
+    assert fuse(colours, True, True).samples(0) == [
+        Sample("b", ("in blue",), reference="a", group=("b",)),
+        Sample("c", ("red", "is red"), reference="b", group=("c", "d")),
+        # The third has no known target.
+        Sample("a", ("green",), reference="d", group=("a",)),
+    ]
+
+
+def test_fusion_follows_the_epochs_of_the_dataset(catalogue: Path) -> None:
+    dataset = FashionProducts(catalogue, "train")
+    stage = fuse(dataset, True, True)
+    for epoch in (0, 3):
+        assert [(sample.reference, sample.target) for sample in stage.samples(epoch)] == [
+            (triplet.reference, triplet.target) for triplet in dataset.training_triplets(epoch)
+        ]
+    assert stage.samples(0) != stage.samples(3)
+
+
+def test_items_of_one_caption_are_one_group(catalogue: Path) -> None:
+    dataset = FashionProducts(catalogue, "train")
+    model = build_model(dataset)
+    samples = fuse(dataset, True, True).samples(0)
+    batch = make_batch(samples, model, ImageStore(model, dataset, 1 << 30), 1.0, "seed")
+    captions = [dataset.caption_of(sample.target) for sample in samples]
+    assert len(set(captions)) == len(batch.groups.unique()) < len(samples)
+    firsts = {caption: batch.groups[captions.index(caption)] for caption in captions}
+    assert all(
+        group == firsts[caption] for caption, group in zip(captions, batch.groups, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param((("c", "d"), ("d", "c")), id="in-another-order"),
+        pytest.param((("c", "d"), ("c", "e")), id="other-answers-beside-it"),
+        pytest.param((("c", "d"), ()), id="answers-for-one-query-only"),
+    ],
+)
+def test_equal_targets_are_not_negatives_whatever_else_is_an_answer(
+    colours: Colours, model: TMCIR, answers: tuple[tuple[str, ...], ...]
+) -> None:
+    colours.triplets = [
+        Triplet(reference, reference, "change", target="c", answers=own)
+        for reference, own in zip("ab", answers, strict=True)
+    ]
+    batch = batch_of(list(fuse(colours, True, True).samples(0)), model, colours)
+    # METHOD.md section 3: j is left out of the denominator of i when their targets are equal.
+    assert batch.groups[0] == batch.groups[1]
+
+
+@pytest.mark.parametrize("reference_as_negative", [True, False])
+def test_fusion_compares_each_query_with_its_target(
+    colours: Colours, model: TMCIR, reference_as_negative: bool
+) -> None:
+    stage = fuse(colours, True, reference_as_negative)
+    samples = [replace(sample, texts=sample.texts[:1]) for sample in stage.samples(0)]
+    pairs = stage.embed(model, batch_of(samples, model, colours))
+    images = {name: colours.image_path(name) for name in NAMES}
+    references = [images[name] for name in "abd"]
+    queries = model.compose(references, ["in blue", "red", "green"])
+    assert not torch.allclose(queries, model.encode_images(references), atol=0.1)
+    torch.testing.assert_close(pairs.left.detach(), queries)
+    targets = model.encode_images([images[name] for name in "bca"])
+    torch.testing.assert_close(pairs.right.detach(), targets)
+    assert (pairs.hard_negatives is not None) == reference_as_negative
+    if pairs.hard_negatives is not None:
+        torch.testing.assert_close(pairs.hard_negatives.detach(), model.encode_images(references))
+    pairs.left[0, 0].backward()
+    gradients = [
+        model.fusion.output.weight.grad,
+        model.encoder.clip.visual_projection.weight.grad,
+        model.encoder.clip.text_projection.weight.grad,
+    ]
+    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
+
+
+def test_only_fusion_updates_the_statistics(colours: Colours, model: TMCIR) -> None:
+    model.train()
+    first, second = align(colours, 0, False), fuse(colours, True, True)
+    second.embed(model, batch_of(list(second.samples(0)), model, colours))
+    first.after_step(model)
+    assert model.fusion.statistics_steps.item() == 0
+    second.after_step(model)
+    assert model.fusion.statistics_steps.item() == 1
+    assert model.fusion.similarity_square > 0
+
+
+# Loss and temperature
+
+
+def test_the_loss_is_one_way_or_symmetric_as_asked(colours: Colours) -> None:
+    # Left to right: rows 2 * (1, 0.6) and 2 * (0.8, 0). Right to left: 2 * (1, 0), 2 * (0.8, 0.6).
+    there = (softmax_loss(2.0, 1.2) + softmax_loss(1.6, 0.0)) / 2
+    back = (softmax_loss(2.0, 0.0) + softmax_loss(1.6, 1.2)) / 2
+    assert there != pytest.approx(back, abs=0.01)
+    for symmetric, expected in ((False, there), (True, (there + back) / 2)):
+        for stage in (align(colours, 0, symmetric), fuse(colours, symmetric, True)):
+            assert stage.loss(make_pairs()).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_loss_heeds_groups_and_hard_negatives(colours: Colours) -> None:
+    stage = fuse(colours, False, True)
+    # Cosines to the own hard negative: (a, b) = 0.6 and (c, b) = 0.8.
+    pairs = make_pairs(hard_negatives=[B, B])
+    expected = (softmax_loss(2.0, 1.2, 1.2) + softmax_loss(1.6, 0.0, 1.6)) / 2
+    assert stage.loss(pairs).item() == pytest.approx(expected, abs=1e-6)
+    # One group: only the hard negatives are left.
+    pairs = make_pairs(hard_negatives=[B, B], groups=(4, 4))
+    expected = (softmax_loss(2.0, 1.2) + softmax_loss(1.6, 1.6)) / 2
+    assert stage.loss(pairs).item() == pytest.approx(expected, abs=1e-6)
+    assert align(colours, 0, False).loss(make_pairs(groups=(4, 4))).item() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("inverse_temperature", "scale"), [(5.0, 5.0), (99.0, 99.0), (101.0, 100.0), (1e6, 100.0)]
+)
+@pytest.mark.parametrize("name", ["align", "fuse"])
+def test_the_scale_is_one_over_tau_and_at_most_100(
+    colours: Colours, model: TMCIR, name: str, inverse_temperature: float, scale: float
+) -> None:
+    stage = align(colours, 0, False) if name == "align" else fuse(colours, True, True)
+    model.encoder.clip.logit_scale.data.fill_(math.log(inverse_temperature))
+    pairs = stage.embed(model, batch_of(list(stage.samples(0)), model, colours))
+    assert pairs.scale.item() == pytest.approx(scale, rel=1e-5)
+
+
+@pytest.mark.parametrize("inverse_temperature", [20.0, 100.0, 120.0])
+def test_the_temperature_learns_even_at_its_bound(
+    colours: Colours, model: TMCIR, inverse_temperature: float
+) -> None:
+    stage = align(colours, 0, False)
+    scale = model.encoder.clip.logit_scale
+    scale.data.fill_(math.log(inverse_temperature))
+    pairs = stage.embed(model, batch_of(list(stage.samples(0)), model, colours))
+    # Every pair is wrong: the loss falls when the scale does, also after a step beyond the bound.
+    rows = torch.eye(len(NAMES))
+    stage.loss(replace(pairs, left=rows, right=rows.roll(1, dims=0))).backward()
+    assert scale.grad is not None and scale.grad > 0
+
+
+def test_a_change_reaches_every_row_but_not_the_scale() -> None:
+    pairs = make_pairs(hard_negatives=[B, C])
+    halved = pairs.map(lambda rows: rows[:1])
+    assert halved.left.tolist() == [A] and halved.right.tolist() == [A]
+    assert halved.hard_negatives is not None and halved.hard_negatives.shape == (1, 2)
+    assert halved.groups.tolist() == [0]
+    assert halved.scale is pairs.scale
+    assert make_pairs().map(lambda rows: rows[:1]).hard_negatives is None
+    assert len(pairs.left) == 2
