@@ -133,10 +133,13 @@ def evaluate(
     Example: `tmcir evaluate runs/model --dataset fashion-products --root photos --json report.json`
     """
     from tmcir.evaluation import evaluate
+    from tmcir.files import require_writable
     from tmcir.models import load
 
     opened = _open_dataset(dataset, root, split, categories)
     opened.check_protocol(protocol)
+    if json_file not in (None, "-"):
+        require_writable(Path(json_file))
     with _progress_bar("encoding images") as progress:
         report = evaluate(load(model), opened, protocol, method, batch_size, progress)
     if json_file == "-":
@@ -164,9 +167,11 @@ def submit(
     Example: `tmcir submit cirr runs/model --root data/cirr --out submission`
     """
     from tmcir.evaluation.submission import open_hidden_split, submit
+    from tmcir.files import require_writable
     from tmcir.models import load
 
     opened = open_hidden_split(dataset, root, split)
+    require_writable(out / "submission.json")
     with _progress_bar("encoding images") as progress:
         files = submit(load(model), opened, out, method, batch_size, progress)
     for file in files:
@@ -270,6 +275,8 @@ def _open_gallery(uri: str, model: str | None, create: bool) -> Gallery:
 
     from tmcir.models import load
 
+    if model is None and Path(source).is_absolute() and not Path(source).is_dir():
+        raise TMCIRError(f"{uri}: its model has left {source}; say with --model where it is now")
     remembered = str(Path(source).absolute()) if Path(source).is_dir() else source
     return Gallery.open(uri, load(source), remembered)
 
@@ -324,5 +331,8 @@ def main() -> None:
     try:
         app()
     except TMCIRError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:  # a disk that is full, a folder that vanished
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -28,8 +28,30 @@ def read_json(path: Path) -> Any:
         raise TMCIRError(f"{path}: not readable as JSON: {error}") from None
 
 
+def require_writable(path: Path) -> None:
+    """See that a file can be written, before the work whose result it will hold.
+
+    Raises:
+        TMCIRError: A folder is in its place, or a folder above it is a file or not writable.
+    """
+    if path.is_dir():
+        raise TMCIRError(f"{path}: cannot be written: it is a folder, but must be a file")
+    above = path.parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise TMCIRError(
+            f"{path}: cannot be written: {above} is not a folder that can be written to"
+        )
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text file by renaming a finished temporary file onto its place."""
+    """Write a text file by renaming a finished temporary file onto its place.
+
+    Raises:
+        TMCIRError: There can be no such file.
+    """
+    require_writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

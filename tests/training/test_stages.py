@@ -119,7 +119,7 @@ def test_alignment_compares_each_image_with_its_text(colours: Colours, model: TM
 def test_samples_of_fusion_carry_their_answers_as_group(colours: Colours) -> None:
     assert fuse(colours, True, True).samples(0) == [
         Sample("b", ("in blue",), reference="a", group=("b",)),
-        Sample("c", ("red", "is red"), reference="b", group=("c", "d")),
+        Sample("c", ("red", "is red"), reference="b", group=("c",)),
         # The third has no known target.
         Sample("a", ("green",), reference="d", group=("a",)),
     ]

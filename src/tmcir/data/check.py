@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tmcir.data.dataset import Dataset
-from tmcir.data.images import check_image
+from tmcir.data.images import check_image, on_one_line
 
 _THREADS = 4
 _LISTED_AT_MOST = 20
@@ -91,8 +91,10 @@ class DataCheck:
         counts = f"{len(self.missing):,} missing, {len(self.broken):,} broken"
         return [
             f"images: {self.images:,} named, {counts}",
-            *_cut([f"  missing: {name}" for name in self.missing]),
-            *_cut([f"  broken: {name}: {reason}" for name, reason in self.broken.items()]),
+            *_cut([f"  missing: {on_one_line(name)}" for name in self.missing]),
+            *_cut(
+                [f"  broken: {on_one_line(name)}: {reason}" for name, reason in self.broken.items()]
+            ),
         ]
 
 

@@ -90,9 +90,14 @@ class Dataset(ABC):
         path = self.find_image(name)
         if path is None:
             raise ImageError(
-                f"no image {name!r} under {self.root}: `tmcir data check {self.name}` lists all"
+                f"no image {name!r} under {self.root}: `{self.check_command}` lists all"
             )
         return path
+
+    @property
+    def check_command(self) -> str:
+        """The command that lists all missing and broken images, for errors to name."""
+        return f"tmcir data check {self.name} --root {self.root} --split {self.split}"
 
     def image_names(self) -> list[str]:
         """Return every image that queries and galleries name, sorted, each once."""

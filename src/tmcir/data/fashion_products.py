@@ -24,6 +24,7 @@ GENDERS = ("Men", "Women", "Unisex")
 MINIMUM_ITEMS = 30
 QUERIES = 2000
 SPLITS = ("train", "val", "test")
+_NAMED_AT_MOST = 20
 _COLUMNS = ("id", "gender", "articleType", "baseColour", "productDisplayName")
 # The first pattern that the title names; a title that names none is taken for a solid one.
 _PATTERNS = (
@@ -124,6 +125,9 @@ class FashionProducts(Dataset):
     ) -> None:
         if split not in SPLITS:
             raise unknown_choice("fashion-products split", split, SPLITS)
+        for option, value in (("seed", seed), ("queries", queries)):
+            if not isinstance(value, int) or value < 0:
+                raise TMCIRError(f"fashion-products: {option} must be a whole number from 0")
         self.root = Path(root)
         self.split = split
         self.seed = seed
@@ -131,6 +135,8 @@ class FashionProducts(Dataset):
         self._files = _image_files(self.root / "images")
         rows = _read_rows(self.root / "styles.csv")
         self.without_image = sorted(row["id"] for row in rows if row["id"] not in self._files)
+        if rows and len(self.without_image) == len(rows):
+            raise TMCIRError(f"{self.root / 'images'}: has no photo of any row of styles.csv")
         self.items = [
             item for item in _items(rows) if item.id in self._files and _split_of(item.id) == split
         ]
@@ -138,6 +144,18 @@ class FashionProducts(Dataset):
         self._captioned = [item for item in self.items if item.caption is not None]
         self._neighbours = _Neighbours(self._captioned)
         self._answers = _answers(self._captioned)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of counts and reports must know: rows that are left out, by id."""
+        lost = [name for name in self.without_image if _split_of(name) == self.split]
+        if not lost:
+            return ()
+        more = ", ..." if len(lost) > _NAMED_AT_MOST else ""
+        return (
+            f"{len(lost):,} rows of styles.csv have no photo and are left out:"
+            f" {', '.join(lost[:_NAMED_AT_MOST])}{more}",
+        )
 
     @cached_property
     def triplets(self) -> Sequence[Triplet]:  # type: ignore[override]
@@ -291,7 +309,7 @@ def _split_of(identifier: str) -> str:
 def _read_rows(path: Path) -> list[dict[str, str]]:
     """Read styles.csv in the order of ids; the first of two rows with one id counts."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
             missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
@@ -302,8 +320,9 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
                 spilled = row.pop(None, None)
                 if spilled:
                     row["productDisplayName"] = ",".join([row["productDisplayName"], *spilled])
-                if row["id"].isdecimal():
-                    rows.setdefault(row["id"], {name: row[name].strip() for name in _COLUMNS})
+                cells = {name: row[name].strip() for name in _COLUMNS}
+                if cells["id"].isdecimal():
+                    rows.setdefault(cells["id"], cells)
     except FileNotFoundError:
         raise TMCIRError(
             f"{path}: no such file; --root is the folder of Kaggle's Fashion Product Images that"

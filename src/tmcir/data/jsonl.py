@@ -82,7 +82,7 @@ def _read_lines(path: Path) -> Iterator[tuple[Triplet, str | None]]:
     identifiers: dict[str, int] = {}
     queries: dict[tuple[str, ...], int] = {}
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TMCIRError(f"{path}: not readable as text: {error}") from None
     for number, line in enumerate(lines, start=1):

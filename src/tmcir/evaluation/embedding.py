@@ -49,11 +49,11 @@ class Embeddings:
 
     def of_gallery(self, task: Task) -> Tensor:
         """Return the task's gallery, float32 [G, D], in gallery order."""
-        return self.images[[self.image_rows[name] for name in task.gallery]]
+        return self.images[_rows(self.image_rows, task.gallery, "image")]
 
     def of_queries(self, task: Task) -> Tensor:
         """Return the task's queries, float32 [Q, D], in order."""
-        return self.queries[[self.query_rows[triplet.id] for triplet in task.triplets]]
+        return self.queries[_rows(self.query_rows, [t.id for t in task.triplets], "query")]
 
 
 def embed(
@@ -105,6 +105,15 @@ def embed(
     )
 
 
+def _rows(rows: dict[str, int], names: Sequence[str], what: str) -> list[int]:
+    missing = [name for name in names if name not in rows]
+    if missing:
+        raise TMCIRError(
+            f"{len(missing)} embeddings are missing, such as that of {what} {missing[0]}"
+        )
+    return [rows[name] for name in names]
+
+
 def find_images(dataset: Dataset, names: Sequence[str]) -> list[Path]:
     """Return the paths of images.
 
@@ -118,7 +127,7 @@ def find_images(dataset: Dataset, names: Sequence[str]) -> list[Path]:
         listed = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." * (len(missing) > _NAMED_AT_MOST))
         raise ImageError(
             f"{len(missing)} of {len(names)} images are missing under {dataset.root}: {listed};"
-            f" `tmcir data check {dataset.name}` lists them"
+            f" `{dataset.check_command}` lists them"
         )
     return paths
 

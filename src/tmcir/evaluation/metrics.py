@@ -45,7 +45,10 @@ def score_chunks(
     step = max(1, cells // max(1, len(gallery)))
     for start in range(0, len(queries), step):
         rows = slice(start, start + step)
-        scores = queries[rows] @ gallery.T
+        chunk = queries[rows]
+        # Never a single row: its product takes another kernel, in which equal gallery images may
+        # get scores that differ in the last bit, and ties would not be ties.
+        scores = (chunk.expand(2, -1) @ gallery.T)[:1] if len(chunk) == 1 else chunk @ gallery.T
         if removed is not None:
             remove(scores, removed[rows])
         yield rows, scores

@@ -56,8 +56,8 @@ def right_answers(triplet: Triplet) -> tuple[str, ...]:
         return triplet.answers
     if triplet.target is None:
         raise TMCIRError(
-            f"query {triplet.id} has no target: the labels of this split are hidden; use"
-            " `tmcir submit` to write the files for the test server"
+            f"query {triplet.id} has no target: the labels of this split are hidden; measure on"
+            " another split, or for CIRR and CIRCO use `tmcir submit`"
         )
     return (triplet.target,)
 

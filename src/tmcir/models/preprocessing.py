@@ -41,9 +41,9 @@ class ImagePreprocessor:
         if self.fit == "pad":
             return self._padded(image)
         width, height = image.size
-        scale = self.size / min(width, height)
-        # As transformers' CLIP does it: the longer side is cut down to whole pixels.
-        resized = (max(self.size, int(width * scale)), max(self.size, int(height * scale)))
+        # As transformers' CLIP does it: multiplied first, and cut down to whole pixels.
+        shorter = min(width, height)
+        resized = (int(self.size * width / shorter), int(self.size * height / shorter))
         image = image.resize(resized, _RESAMPLING[self.resample])
         left, top = (resized[0] - self.size) // 2, (resized[1] - self.size) // 2
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)))

@@ -345,16 +345,27 @@ class TMCIR(
         config = read_json(folder / "config.json")
         if config.get("format") != FORMAT:
             raise TMCIRError(f"{folder / 'config.json'}: not a TMCIR model ({FORMAT})")
+        try:
+            model = cls._build(folder, config, model_id)
+        except TMCIRError:
+            raise
+        except Exception as error:  # whatever the libraries say of a damaged file, in one line
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise TMCIRError(f"{folder}: not a usable model directory: {reason}") from None
+        model.load_weights(folder / WEIGHTS)
+        card = folder / "README.md"
+        model.card = card.read_text(encoding="utf-8") if card.is_file() else None
+        return model.eval()
+
+    @classmethod
+    def _build(cls, folder: Path, config: dict[str, Any], name: str) -> TMCIR:
+        """Build the architecture that a model directory describes, weights still random."""
         clip = create_clip(CLIPConfig(**config["clip"]))
         preprocessor = ImagePreprocessor.from_dict(
             read_json(folder / "preprocessor_config.json"), clip.config.vision_config.image_size
         )
         encoder = Encoder(clip, AutoTokenizer.from_pretrained(folder), preprocessor)
-        model = cls(encoder, config["fusion"], name=model_id)
-        model.load_weights(folder / WEIGHTS)
-        card = folder / "README.md"
-        model.card = card.read_text(encoding="utf-8") if card.is_file() else None
-        return model.eval()
+        return cls(encoder, config["fusion"], name=name)
 
     def load_weights(self, path: Path) -> None:
         """Load every weight from a safetensors file.

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tmcir.errors import TMCIRError, unknown_choice
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DatasetSettings(_Settings):
@@ -30,6 +30,17 @@ class DatasetSettings(_Settings):
         default=False,
         description="Leave out what has a missing or broken image, instead of stopping.",
     )
+
+    @field_validator("options")
+    @classmethod
+    def _own_settings(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name in ("root", "split"):
+            if name in options:
+                raise ValueError(
+                    f"{name!r} is no option: the root has its own setting, and the"
+                    " stages choose the split"
+                )
+        return options
 
 
 class TowerSettings(_Settings):
@@ -166,7 +177,9 @@ class Recipe(_Settings):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Names the run.")
     description: str = Field(description="One line for `tmcir recipes`.")
-    seed: int = Field(default=0, description="Fixes weights, pairs, texts, order and crops.")
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="Fixes weights, pairs, texts, order and crops."
+    )
     dataset: DatasetSettings = Field(description="The data.")
     model: ModelSettings = Field(description="The model.")
     stages: Stages = Field(description="The stages.")

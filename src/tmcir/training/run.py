@@ -17,7 +17,7 @@ from tmcir.data.dataset import Dataset
 from tmcir.data.datasets import open_dataset
 from tmcir.data.images import check_image
 from tmcir.errors import TMCIRError
-from tmcir.files import read_json, write_text
+from tmcir.files import read_json, require_writable, write_text
 from tmcir.models.encoder import Encoder, build_clip
 from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor
@@ -93,10 +93,14 @@ def check_run(recipe: Recipe) -> None:
         if missing and not (recipe.dataset.skip_broken and split == "train"):
             problems.append(
                 f"dataset: {len(missing)} images of the {split} split are missing, such as"
-                f" {missing[0]}: `tmcir data check {dataset.name}` lists them"
+                f" {missing[0]}: `{dataset.check_command}` lists them"
             )
         if split == "train" and recipe.stages.align and not dataset.captions():
             problems.append(f"stages.align: {dataset.name} has no captions to align on")
+    try:
+        require_writable(recipe.folder / "recipe.json")
+    except TMCIRError as error:
+        problems.append(f"output: {error}")
     if problems:
         raise TMCIRError(f"recipe {recipe.name}: " + "; ".join(dict.fromkeys(problems)))
 

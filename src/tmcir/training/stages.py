@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 
 from torch import Tensor
 
-from tmcir.data.dataset import Dataset
+from tmcir.data.dataset import Dataset, Triplet
 from tmcir.errors import TMCIRError
 from tmcir.models.tmcir import TMCIR
 from tmcir.training.batches import Batch, Sample
@@ -108,14 +108,16 @@ def fuse(
     """
 
     def samples(epoch: int) -> Sequence[Sample]:
+        triplets = dataset.training_triplets(epoch)
+        groups = _answer_groups(triplets)
         return [
             Sample(
                 target=triplet.target,
                 texts=triplet.training_texts or (triplet.text,),
                 reference=triplet.reference,
-                group=triplet.answers or (triplet.target,),
+                group=(groups[triplet.target],),
             )
-            for triplet in dataset.training_triplets(epoch)
+            for triplet in triplets
             if triplet.target is not None and skip.isdisjoint((triplet.reference, triplet.target))
         ]
 
@@ -135,6 +137,32 @@ def fuse(
     return Stage("fuse", samples, embed, loss, after_step=lambda m: m.fusion.update_statistics())
 
 
+def _answer_groups(triplets: Sequence[Triplet]) -> dict[str, str]:
+    """Return a group for every right answer: images that answer one query are in one group.
+
+    A group is named by its first image in alphabetical order, so that the order of triplets and
+    of answers does not matter.
+    """
+    parents: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        parents.setdefault(name, name)
+        while parents[name] != name:
+            parents[name] = parents[parents[name]]
+            name = parents[name]
+        return name
+
+    for triplet in triplets:
+        if triplet.target is not None:
+            for answer in triplet.answers:
+                first, second = sorted((root(triplet.target), root(answer)))
+                parents[second] = first
+            root(triplet.target)
+    return {name: root(name) for name in list(parents)}
+
+
 def _scale(model: TMCIR) -> Tensor:
     scale: Tensor = model.encoder.clip.logit_scale
-    return scale.clamp(max=math.log(LARGEST_SCALE)).exp()
+    # The parameter itself, as CLIP does it: beyond the bound its clamp would have no gradient.
+    scale.data.clamp_(max=math.log(LARGEST_SCALE))
+    return scale.exp()
