@@ -230,3 +230,13 @@ def test_with_one_answer_average_precision_is_the_reciprocal_rank(rank: int, k: 
     ranked = torch.from_numpy(np.roll(np.arange(10), rank))[None]
     value = average_precision_at(ranked, torch.tensor([[0]]), k).item()
     assert value == pytest.approx(1 / (rank + 1) if rank < k else 0)
+
+
+def test_equal_images_tie_for_a_single_query_too() -> None:
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        gallery = torch.randn(1, 256, generator=generator).expand(101, -1).contiguous()
+        query = torch.randn(1, 256, generator=generator)
+        ((_, scores),) = score_chunks(query, gallery)
+        assert scores.shape == (1, 101)
+        assert answer_ranks(scores, torch.tensor([[0]])).item() == 0

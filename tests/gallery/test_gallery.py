@@ -489,3 +489,22 @@ def imported_names(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+def test_a_second_writer_is_refused_and_stores_nothing_twice(tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path / "photos")
+    first = Gallery.open(tmp_path / "shop", FakeModel())
+    second = Gallery.open(tmp_path / "shop", FakeModel())
+    refused: list[str] = []
+
+    def try_too(done: int, total: int) -> None:
+        if not refused:
+            with pytest.raises(TMCIRError, match="another process is writing") as caught:
+                second.add(photos)
+            refused.append(str(caught.value))
+
+    first.add(photos, progress=try_too)
+    assert refused
+    report = second.add(photos)  # afterwards it is welcome, and finds everything done
+    assert (report.added, report.unchanged) == (0, len(first))
+    assert len(first) == len(second)

@@ -235,3 +235,23 @@ def test_no_pickle_is_ever_read(model: TMCIR, tmp_path: Path) -> None:
 def test_draw_catalogue_is_deterministic(tmp_path: Path) -> None:
     first, second = (draw_catalogue(tmp_path / name, items=5) for name in "ab")
     assert (first / "styles.csv").read_bytes() == (second / "styles.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("config.json", '"fusion"', '"fusion_"'),
+        ("config.json", '"hidden_size": 16', '"hidden_size": "x"'),
+        ("preprocessor_config.json", "{", "["),
+        ("tokenizer.json", "{", ""),
+    ],
+)
+def test_a_damaged_directory_is_named_in_one_line(
+    model: TMCIR, tmp_path: Path, file: str, old: str, new: str
+) -> None:
+    model.save_pretrained(tmp_path / "model")
+    path = tmp_path / "model" / file
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(TMCIRError, match="model") as caught:
+        TMCIR.from_pretrained(tmp_path / "model")
+    assert "\n" not in str(caught.value)

@@ -83,11 +83,8 @@ class Gallery:
         store = open_store(uri)
         given = ModelRecord(model.name, model.identity, model.embedding_size, source)
         stored = store.model()
-        if stored is not None and stored.identity != given.identity:
-            raise TMCIRError(
-                f"{uri}: was indexed with the model {_describe(stored)}, which is not"
-                f" {_describe(given)}; open it with its own model or index the photos anew"
-            )
+        if stored is not None:
+            _check_same(str(uri), stored, given)
         return cls(store, str(uri), model, given)
 
     @staticmethod
@@ -142,11 +139,16 @@ class Gallery:
         if metadata is not None:
             table = read_metadata(metadata, [photo.id for photo in found], metadata_key, columns)
             report.notes += table.notes
-        if self._store.model() is None:
-            self._store.create(self._record)
-        new = {name: kind for name, kind in table.columns.items() if name not in columns}
-        self._store.add_columns(new)
-        write_photos(self._store, self._model, found, table, report, chunk_size, progress)
+        with self._store.alone():
+            stored = self._store.model()
+            if stored is None:
+                self._store.create(self._record)
+            else:
+                _check_same(self._uri, stored, self._record)
+            columns = self._store.columns()
+            new = {name: kind for name, kind in table.columns.items() if name not in columns}
+            self._store.add_columns(new)
+            write_photos(self._store, self._model, found, table, report, chunk_size, progress)
         report.seconds = time.perf_counter() - started
         return report
 
@@ -221,6 +223,14 @@ class Gallery:
             metadata = {key: value for key, value in row.items() if key not in ("id", "path")}
             hits.append(Hit(rank, score, name, path, metadata))
         return hits
+
+
+def _check_same(uri: str, stored: ModelRecord, given: ModelRecord) -> None:
+    if stored.identity != given.identity:
+        raise TMCIRError(
+            f"{uri}: was indexed with the model {_describe(stored)}, which is not"
+            f" {_describe(given)}; open it with its own model or index the photos anew"
+        )
 
 
 def _check_query(image: ImageSource | None, text: str, k: int, balance: float) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -31,6 +32,7 @@ from tmcir.gallery.store import (
 )
 
 _TABLE = "images"
+_LOCK = ".lock"
 _MODEL = "tmcir.model"
 _ARROW: dict[Kind, pa.DataType] = {
     "integer": pa.int64(),
@@ -54,7 +56,7 @@ class LanceStore(Store):
             folder = Path(self._uri)
             if folder.exists() and not folder.is_dir():
                 raise TMCIRError(f"{self._uri}: is a file, not a gallery")
-            if not folder.is_dir() or not any(folder.iterdir()):
+            if not folder.is_dir() or not any(path.name != _LOCK for path in folder.iterdir()):
                 return None  # `connect` would make the folder, and a search must not
             if not (folder / f"{_TABLE}.lance").is_dir():
                 raise TMCIRError(f"{self._uri}: holds other files and is not a gallery")
@@ -89,6 +91,27 @@ class LanceStore(Store):
         )
         with _plain_errors(f"{self._uri}: no gallery can be made here"):
             self._table = lancedb.connect(self._uri).create_table(_TABLE, schema=schema)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        if "://" in self._uri or sys.platform == "win32":
+            yield  # nothing there to lock with
+            return
+        import fcntl
+
+        with _plain_errors(f"{self._uri}: no gallery can be made here"):
+            Path(self._uri).mkdir(parents=True, exist_ok=True)
+            file = (Path(self._uri) / _LOCK).open("a")
+        with file:
+            # The system frees the lock when its process ends, however it ends.
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TMCIRError(
+                    f"{self._uri}: another process is writing to it; wait until it is done"
+                ) from None
+            self._table = self._open()  # another writer may have made it meanwhile
+            yield
 
     def columns(self) -> dict[str, Kind]:
         kinds = {arrow: kind for kind, arrow in _ARROW.items()}

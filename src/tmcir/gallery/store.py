@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -96,6 +97,13 @@ class Store(Protocol):
 
     def create(self, model: ModelRecord) -> None:
         """Make an empty gallery for the vectors of ``model``."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other writers out of the gallery, which need not exist yet, during a ``with``.
+
+        Raises:
+            TMCIRError: Another process is writing.
+        """
 
     def columns(self) -> dict[str, Kind]:
         """Return the metadata columns."""
