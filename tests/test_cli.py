@@ -101,9 +101,28 @@ def test_a_mistake_in_a_recipe_is_one_line_and_code_2(
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_command_is_code_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("serach") == 2
-    assert "serach" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["serach"], "No such command 'serach'"),
+        (["search"], "Missing argument"),
+        (["search", "shop", "-k", "many"], "Invalid value for '-k'"),
+        (["search", "shop", "--bogus"], "No such option"),
+    ],
+)
+def test_a_mistake_in_the_arguments_is_one_line_and_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
+) -> None:
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"error: {problem}") and err.count("\n") == 1 and out == ""
+    assert "--help`" in err
+
+
+def test_no_argument_at_all_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 2
+    output = capsys.readouterr()
+    assert "Usage" in output.out + output.err and "error" not in output.err
 
 
 def test_searching_and_measuring_work_without_the_extra_for_training() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from tmcir import __version__
 from tmcir.errors import TMCIRError
@@ -329,10 +331,30 @@ def doctor() -> None:
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except TMCIRError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        _fail(str(error))
+    except TyperException as error:  # an unknown command, a value of the wrong kind
+        _fail_usage(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # what reads our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:  # a disk that is full, a folder that vanished
-        typer.echo(f"error: {error}", err=True)
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(2)
+
+
+def _fail_usage(error: TyperException) -> NoReturn:
+    context = getattr(error, "ctx", None)
+    message = str(getattr(error, "format_message", lambda: error)()).rstrip(".")
+    if context is None:
+        _fail(message)
+    if not message.strip():  # no argument at all: the help is the answer, and it is printed
         sys.exit(2)
+    _fail(f"{message}; see `{context.command_path} --help`")
