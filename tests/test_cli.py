@@ -9,21 +9,11 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from tests.commands import run
 from tests.tiny import draw_catalogue
 from tmcir import __version__
-from tmcir.cli import app, main
+from tmcir.cli import app
 from tmcir.training import recipe_names
-
-
-def run(*arguments: str) -> int:
-    before, sys.argv = sys.argv, ["tmcir", *arguments]
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    finally:
-        sys.argv = before
-    return 0
 
 
 def command_paths() -> list[tuple[str, ...]]:

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 import tmcir.models
+from tests.commands import run
 from tests.gallery.fake import FakeModel, draw_photos
-from tmcir.cli import main
 
 
 @pytest.fixture
@@ -23,17 +22,6 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "model").mkdir()
     run("index", "shop", "photos", "--metadata", "styles.csv", "--model", "model")
     return tmp_path
-
-
-def run(*arguments: str) -> int:
-    before, sys.argv = sys.argv, ["tmcir", *arguments]
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    finally:
-        sys.argv = before
-    return 0
 
 
 def test_index_reports(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
