@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -350,11 +351,25 @@ def test_rows_without_an_image_are_left_out_and_named(tmp_path: Path) -> None:
     root = write_products(tmp_path / "products", make_rows(100), without=[1005, 1006, 1010])
     dataset = FashionProducts(root, queries=1000)
     assert dataset.without_image == ["1005", "1006", "1010"]
+    assert dataset.notes == ("2 rows of styles.csv have no photo and are left out: 1005, 1010",)
     names = dataset.image_names()
     assert names == [str(number) for number in range(1000, 1100, 5) if number not in (1005, 1010)]
     assert all(dataset.image_path(name).is_file() for name in names)
     assert dataset.find_image("1005") is None
     assert "1005" not in {answer for t in dataset.triplets for answer in t.answers}
+
+
+def test_a_folder_without_any_photo_is_an_error(tmp_path: Path) -> None:
+    root = write_products(tmp_path / "products", make_rows(20), without=list(range(1000, 1020)))
+    with pytest.raises(TMCIRError, match="has no photo of any row"):
+        FashionProducts(root)
+
+
+@pytest.mark.parametrize("option", [{"seed": "x"}, {"queries": -1}])
+def test_an_option_of_the_wrong_kind_is_named(tmp_path: Path, option: dict[str, Any]) -> None:
+    root = write_products(tmp_path / "products", make_rows(20))
+    with pytest.raises(TMCIRError, match=f"{next(iter(option))} must be a whole number"):
+        FashionProducts(root, **option)
 
 
 def test_ids_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:

@@ -73,6 +73,9 @@ def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
         (["=3"], "write key=value"),
         (["name.inner=3"], "'name' is not a group"),
         (["seed={"], "not YAML"),
+        (["seed=-1"], "greater than or equal to 0"),
+        (["stages.fuse.learning_rate=.inf"], "finite"),
+        (["dataset.options.root=x"], "is no option"),
     ],
 )
 def test_a_bad_override_is_explained(tmp_path: Path, overrides: list[str], expected: str) -> None:
