@@ -174,9 +174,8 @@ class LanceStore(Store):
         query = self._table.search().where(f"({where}\n)").select(["id"]).with_row_id(True)
         try:
             return np.asarray(query.to_arrow()["_rowid"].to_numpy(), dtype=np.uint64)
-        except (
-            Exception
-        ) as error:  # LanceDB's panics, as for a placeholder, have no type of their own
+        except Exception as error:
+            # A panic inside LanceDB, as for the filter `year = ?`, has no type of its own to name.
             columns = ", ".join(f"{name} ({kind})" for name, kind in self.columns().items())
             raise TMCIRError(
                 f"the filter {_shorten(where)!r} cannot be used: {_filter_reason(error)};"
