@@ -49,9 +49,16 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file by renaming a finished temporary file onto its place.
 
     Raises:
-        TMCIRError: There can be no such file.
+        TMCIRError: The file cannot be written; one that was there before is as it was.
     """
     require_writable(path)
+    try:
+        _replace(path, text)
+    except OSError as error:  # a disk that is full, a folder that vanished
+        raise TMCIRError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -122,7 +122,7 @@ def check_dataset(
         images=len(names),
         missing=tuple(name for name, path in paths.items() if path is None),
         broken=_broken({n: path for n, path in paths.items() if path is not None}, progress),
-        notes=tuple(getattr(dataset, "notes", ())),
+        notes=dataset.notes,
     )
 
 

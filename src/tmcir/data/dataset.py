@@ -69,6 +69,11 @@ class Dataset(ABC):
     triplets: Sequence[Triplet]
     protocols: tuple[str, ...]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of counts and reports must know, such as images that are left out."""
+        return ()
+
     @abstractmethod
     def tasks(self, protocol: str | None = None) -> list[Task]:
         """Return the ranking problems of a protocol (default: the first).

@@ -79,7 +79,7 @@ def score(
         headline=rules.headline,
         overall=overall,
         parts=tuple(parts),
-        notes=tuple(getattr(dataset, "notes", ())),
+        notes=dataset.notes,
     )
 
 

@@ -145,7 +145,7 @@ class Gallery:
                 self._store.create(self._record)
             else:
                 _check_same(self._uri, stored, self._record)
-            columns = self._store.columns()
+            columns = self._store.columns()  # again: another writer may have added some meanwhile
             new = {name: kind for name, kind in table.columns.items() if name not in columns}
             self._store.add_columns(new)
             write_photos(self._store, self._model, found, table, report, chunk_size, progress)

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from tmcir.data.images import image_name, read_image
-from tmcir.errors import ImageError, TMCIRError
+from tmcir.errors import ImageError
 from tmcir.files import write_text
 from tmcir.gallery.gallery import Hit
 from tmcir.gallery.indexing import ImageSource
@@ -74,11 +74,7 @@ def write_page(
     Raises:
         TMCIRError: The file cannot be written.
     """
-    page = render_page(hits, image, text, where)
-    try:
-        write_text(Path(path), page)
-    except OSError as error:
-        raise TMCIRError(f"{path}: cannot be written: {error.strerror}") from None
+    write_text(Path(path), render_page(hits, image, text, where))
 
 
 def _result(hit: Hit) -> _Result:

@@ -27,11 +27,8 @@ CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """How weights are selected: the name and the value of a score, higher is better."""
-
-    score: Callable[[TMCIR], tuple[str, float]]
+Validation = Callable[[TMCIR], tuple[str, float]]
+"""How weights are selected: gives the name and the value of a score, higher is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +191,7 @@ def _step(
 def _validate(run: _Run, validation: Validation, progress: Progress, monitor: Monitor) -> Progress:
     began = time.monotonic()
     run.model.eval()
-    name, score = validation.score(run.model)
+    name, score = validation(run.model)
     run.model.train()
     better = progress.best_score is None or score > progress.best_score
     if better:

@@ -217,7 +217,7 @@ def _validation(recipe: Recipe, validate: Validate | None) -> Validation | None:
     if validate is None:
         return None
     dataset = _open(recipe, "val")
-    return Validation(score=lambda model: validate(model, dataset))
+    return lambda model: validate(model, dataset)
 
 
 def _claim_folder(recipe: Recipe, accelerator: Accelerator) -> None:
