@@ -13,7 +13,7 @@ from tests.commands import run
 from tests.tiny import draw_catalogue
 from tmcir import __version__
 from tmcir.cli import app
-from tmcir.training import recipe_names
+from tmcir.settings import recipe_names
 
 
 def command_paths() -> list[tuple[str, ...]]:

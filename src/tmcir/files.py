@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,19 +52,28 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         TMCIRError: The file cannot be written; one that was there before is as it was.
     """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file by renaming a finished temporary file onto its place.
+
+    Raises:
+        TMCIRError: The file cannot be written; one that was there before is as it was.
+    """
     require_writable(path)
     try:
-        _replace(path, text)
+        _replace(path, content)
     except OSError as error:  # a disk that is full, a folder that vanished
         raise TMCIRError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
@@ -90,3 +100,29 @@ def staged_directory(target: Path) -> Iterator[Path]:
             path.replace(target / path.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path, busy: str | None = None) -> Iterator[None]:
+    """Hold a lock that one process at a time can have; the system frees it when that one ends.
+
+    Args:
+        path: The lock's file.
+        busy: What to say where another process holds the lock; None waits for it.
+
+    Raises:
+        TMCIRError: Another process holds the lock, or its file cannot be made.
+    """
+    if sys.platform == "win32":
+        yield  # nothing there to lock with
+        return
+    import fcntl
+
+    require_writable(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if busy is None else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise TMCIRError(busy or "") from None
+        yield

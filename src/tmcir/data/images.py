@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import re
 import stat
@@ -263,3 +265,15 @@ def _reason(error: Exception) -> str:
         return str(error)
     words = " ".join(str(error).split()) or type(error).__name__
     return f"broken image: {words}"
+
+
+def thumbnail(source: str | Path | Image.Image, side: int) -> str:
+    """Return an image of at most ``side`` pixels a side as a data URI; "" if it can't be read."""
+    try:
+        image = read_image(source, side).copy()
+    except ImageError:
+        return ""
+    image.thumbnail((side, side), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from tmcir.data.images import on_one_line
 from tmcir.errors import TMCIRError
+from tmcir.files import locked
 from tmcir.gallery.store import (
     MAXIMUM_FILTER,
     OWN_COLUMNS,
@@ -94,22 +94,13 @@ class LanceStore(Store):
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        if "://" in self._uri or sys.platform == "win32":
+        if "://" in self._uri:
             yield  # nothing there to lock with
             return
-        import fcntl
-
+        busy = f"{self._uri}: another process is writing to it; wait until it is done"
         with _plain_errors(f"{self._uri}: no gallery can be made here"):
             Path(self._uri).mkdir(parents=True, exist_ok=True)
-            file = (Path(self._uri) / _LOCK).open("a")
-        with file:
-            # The system frees the lock when its process ends, however it ends.
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TMCIRError(
-                    f"{self._uri}: another process is writing to it; wait until it is done"
-                ) from None
+        with locked(Path(self._uri) / _LOCK, busy):
             self._table = self._open()  # another writer may have made it meanwhile
             yield
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
-from tmcir.data.images import image_name, read_image
-from tmcir.errors import ImageError
+from tmcir.data.images import image_name, thumbnail
 from tmcir.files import write_text
 from tmcir.gallery.gallery import Hit
 from tmcir.gallery.indexing import ImageSource
@@ -55,7 +51,7 @@ def render_page(
     )
     return environment.get_template("search.html").render(
         image_name="" if image is None else Path(image_name(image)).name,
-        image_thumbnail="" if image is None else _thumbnail(image),
+        image_thumbnail="" if image is None else thumbnail(image, _SIDE),
         text=(text or "").strip(),
         where=(where or "").strip(),
         results=[_result(hit) for hit in hits],
@@ -79,16 +75,4 @@ def write_page(
 
 def _result(hit: Hit) -> _Result:
     filled = {key: value for key, value in hit.metadata.items() if value is not None}
-    return _Result(hit.rank, hit.score, hit.id, _thumbnail(hit.path), filled)
-
-
-def _thumbnail(source: ImageSource) -> str:
-    """Return an image as a data URI, or an empty text where it cannot be read."""
-    try:
-        image = read_image(source, _SIDE).copy()
-    except ImageError:
-        return ""
-    image.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return _Result(hit.rank, hit.score, hit.id, thumbnail(hit.path, _SIDE), filled)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from tmcir.data.images import read_image
 from tmcir.errors import TMCIRError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -105,3 +109,22 @@ class ImagePreprocessor:
         canvas = Image.new("RGB", (self.size, self.size), "white")
         canvas.paste(image, ((self.size - image.width) // 2, (self.size - image.height) // 2))
         return np.asarray(canvas)
+
+
+def read_squares(
+    images: Sequence[str | Path | Image.Image], preprocessor: ImagePreprocessor
+) -> Tensor:
+    """Read images as uint8 [N, 3, size, size] on the CPU.
+
+    Decodes in threads: Pillow releases the interpreter lock while it decodes and resizes.
+
+    Raises:
+        ImageError: An image is missing, broken or too large.
+    """
+
+    def square(image: str | Path | Image.Image) -> np.ndarray:
+        return preprocessor.square(read_image(image, minimum_side=preprocessor.size))
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        stacked = np.stack(list(pool.map(square, images)))
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from PIL import Image
@@ -22,14 +20,13 @@ from torch.nn import functional
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 from transformers.utils import cached_file
 
-from tmcir.data.images import read_image
 from tmcir.errors import TMCIRError
 from tmcir.files import read_json, staged_directory, write_text
 from tmcir.models.card import TEMPLATE
 from tmcir.models.encoder import Encoder, TextTokens, create_clip
 from tmcir.models.features import ImageFeatures, TextFeatures
 from tmcir.models.fusion import AdaptiveTokenFusion, FusionOutput
-from tmcir.models.preprocessing import ImagePreprocessor
+from tmcir.models.preprocessing import ImagePreprocessor, read_squares
 
 ImageSource = str | Path | Image.Image
 FORMAT = "tmcir-1"
@@ -231,8 +228,6 @@ class TMCIR(
     def preprocess(self, images: Sequence[ImageSource]) -> Tensor:
         """Read images into normalised pixel values, float32 [N, 3, S, S] on the CPU.
 
-        Decodes in threads: Pillow releases the interpreter lock while it decodes and resizes.
-
         Raises:
             ImageError: An image is missing, broken or too large.
         """
@@ -245,14 +240,7 @@ class TMCIR(
         Raises:
             ImageError: An image is missing, broken or too large.
         """
-        preprocessor = self.encoder.preprocessor
-
-        def square(image: ImageSource) -> np.ndarray:
-            return preprocessor.square(read_image(image, minimum_side=preprocessor.size))
-
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            stacked = np.stack(list(pool.map(square, images)))
-        return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
+        return read_squares(images, self.encoder.preprocessor)
 
     def image_features(self, images: Sequence[ImageSource] | Tensor) -> ImageFeatures:
         """Encode N images, or their pixel values [N, 3, S, S], without gradients."""

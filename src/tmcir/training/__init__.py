@@ -1,6 +1,6 @@
 """Training: the stages align and fuse over one loop, as a recipe says."""
 
-from tmcir.training.recipe import Recipe, load_recipe, recipe_names
+from tmcir.training.recipe import Recipe, load_recipe
 from tmcir.training.run import check_run, train
 
-__all__ = ["Recipe", "check_run", "load_recipe", "recipe_names", "train"]
+__all__ = ["Recipe", "check_run", "load_recipe", "train"]

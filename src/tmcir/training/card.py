@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from tmcir.checkpoint import Progress
 from tmcir.models.card import USE
-from tmcir.training.checkpoint import Progress
 from tmcir.training.recipe import Recipe
 
 

@@ -14,12 +14,13 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from tmcir.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tmcir.errors import TMCIRError
 from tmcir.models.tmcir import TMCIR
+from tmcir.monitor import Monitor
+from tmcir.schedule import learning_rate
 from tmcir.training.batches import Batch, ImageStore, make_batch
-from tmcir.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tmcir.training.gradients import Embedder, backward
-from tmcir.training.monitor import Monitor
 from tmcir.training.recipe import StageSettings
 from tmcir.training.stages import Stage
 
@@ -138,15 +139,6 @@ def _train(
                     save_checkpoint(run.folder / CHECKPOINT, model, run.optimiser, progress)
                 saved = time.monotonic()
     return progress
-
-
-def learning_rate(step: int, total: int, warmup: float) -> float:
-    """Return the share of the peak rate: linear from 0 over the warm-up, then a cosine to 0."""
-    rising = warmup * total
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    done = (step - rising) / max(1.0, total - rising)
-    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, object]]:

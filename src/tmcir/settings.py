@@ -1,0 +1,202 @@
+"""Recipes as checked settings: YAML files, dotted overrides, every error at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tmcir.errors import TMCIRError, unknown_choice
+from tmcir.files import write_text
+
+TRAIN = "train"
+_COMMAND = "command"
+
+
+class Settings(BaseModel):
+    """A group of settings: unknown ones are errors, and none changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DatasetSettings(Settings):
+    """Which dataset, and where it lies."""
+
+    name: str = Field(description="As on the command line, such as fashion-iq.")
+    root: Path = Field(description="Folder of the dataset.")
+    options: dict[str, Any] = Field(
+        default={}, description="Further options of the dataset, such as categories or seed."
+    )
+    skip_broken: bool = Field(
+        default=False,
+        description="Leave out what has a missing or broken image, instead of stopping.",
+    )
+
+    @field_validator("options")
+    @classmethod
+    def _own_settings(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name in ("root", "split"):
+            if name in options:
+                raise ValueError(
+                    f"{name!r} is no option: the root has its own setting, and the"
+                    " stages choose the split"
+                )
+        return options
+
+
+class RunSettings(Settings):
+    """What every recipe has, whatever it is a recipe for."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Names the run.")
+    description: str = Field(description="One line for `tmcir recipes`.")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Fixes all that is left to chance.")
+    dataset: DatasetSettings = Field(description="The data.")
+    output: Path | None = Field(default=None, description="Folder of the run; runs/{name}.")
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.output or Path("runs") / self.name
+
+
+Run = TypeVar("Run", bound=RunSettings)
+
+
+def recipe_names(command: str | None = None) -> list[str]:
+    """Return the names of the shipped recipes; of those of one command where it is given."""
+    files = resources.files("tmcir.recipes").iterdir()
+    names = sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+    return [name for name in names if command in (None, recipe_command(name))]
+
+
+def recipe_command(source: str | Path) -> str:
+    """Return the command that a recipe is for.
+
+    Raises:
+        TMCIRError: There is no such recipe, or it is not YAML.
+    """
+    return str(_read(str(source)).get(_COMMAND, TRAIN))
+
+
+def recipe_description(source: str | Path) -> str:
+    """Return a recipe's line about itself.
+
+    Raises:
+        TMCIRError: There is no such recipe, or it is not YAML.
+    """
+    return str(_read(str(source)).get("description", ""))
+
+
+def load_settings(kind: type[Run], source: str | Path, overrides: Sequence[str] = ()) -> Run:
+    """Read a recipe and check all of it.
+
+    Args:
+        kind: The settings that the recipe must fill; its field ``command`` names the command.
+        source: Name of a shipped recipe, or path of a YAML file.
+        overrides: ``dotted.key=value`` strings; values are read as YAML.
+
+    Raises:
+        TMCIRError: The recipe is unknown, is for another command, or has errors; the message names
+            every one of them.
+    """
+    command = kind.model_fields[_COMMAND].default
+    content = _read(str(source), command)
+    if content.get(_COMMAND, TRAIN) != command:
+        raise TMCIRError(
+            f"recipe {source}: is for `tmcir {content.get(_COMMAND, TRAIN)}`, not for"
+            f" `tmcir {command}`; for this command: {', '.join(recipe_names(command))}"
+        )
+    for override in overrides:
+        _apply(content, override)
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(_describe(kind, problem) for problem in error.errors())
+        raise TMCIRError(f"recipe {source}: {problems}") from None
+
+
+def claim_folder(run: RunSettings, changeable: dict[str, Any] | None = None) -> None:
+    """Write the recipe into the run's folder, or see that the one there is the same.
+
+    Args:
+        run: The recipe.
+        changeable: Settings that may differ from those of the run in the folder, as pydantic's
+            ``exclude`` takes them.
+
+    Raises:
+        TMCIRError: The folder holds a run with other settings, or cannot be written.
+    """
+    path = run.folder / "recipe.json"
+    content = run.model_dump_json(indent=2, exclude=changeable) + "\n"
+    if not path.exists():
+        write_text(path, content)
+    elif path.read_text(encoding="utf-8") != content:
+        raise TMCIRError(
+            f"{run.folder} holds a run with other settings: choose another folder with"
+            " output=..., or remove it"
+        )
+
+
+def _read(source: str, command: str | None = None) -> dict[str, Any]:
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml"):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TMCIRError(f"recipe {source}: {error}") from None
+    else:
+        file = resources.files("tmcir.recipes") / f"{source}.yaml"
+        if path.name != source or not file.is_file():
+            raise unknown_choice("recipe", source, recipe_names(command))
+        text = file.read_text(encoding="utf-8")
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise TMCIRError(f"recipe {source}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise TMCIRError(f"recipe {source}: not a mapping of settings")
+    return content
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not key:
+        raise TMCIRError(f"override {override!r}: write key=value, such as stages.fuse.epochs=3")
+    *parents, last = key.split(".")
+    place = content
+    for parent in parents:
+        inner = place.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise TMCIRError(f"override {override!r}: {parent!r} is not a group of settings")
+        place = inner
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise TMCIRError(f"override {override!r}: the value is not YAML") from None
+
+
+def _describe(kind: type[BaseModel], problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        valid = _fields_at(kind, problem["loc"][:-1])
+        near = get_close_matches(str(problem["loc"][-1]), valid, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(sorted(valid))}"
+        return f"{place}: unknown setting, {hint}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
+def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Return the settings that are valid at a place of the recipe."""
+    for part in location:
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(
+            kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)
+        )
+    return list(model.model_fields)
