@@ -56,11 +56,13 @@ def assert_equal(one: Batch, other: Batch) -> None:
 
 def test_a_batch_depends_on_its_seed_alone(products: FashionProducts, model: TMCIR) -> None:
     samples = fuse(products, True, True).samples(0)[:10]
-    first = make_batch(samples, model, ImageStore(model, products, PLENTY), 0.7, "0 fuse 5 0")
+    first = make_batch(
+        samples, model, ImageStore(model, products.image_path, PLENTY), 0.7, "0 fuse 5 0"
+    )
     # Other chance, another store, and other steps in between.
     random.seed(1)
     torch.manual_seed(1)
-    store = ImageStore(model, products, 0)
+    store = ImageStore(model, products.image_path, 0)
     other = make_batch(samples, model, store, 0.7, "0 fuse 6 0")
     states = random.getstate(), torch.get_rng_state()
     again = make_batch(samples, model, store, 0.7, "0 fuse 5 0")
@@ -76,7 +78,7 @@ def test_a_batch_depends_on_its_seed_alone(products: FashionProducts, model: TMC
 
 def test_each_image_is_there_once_and_rows_point_at_it(colours: Colours, model: TMCIR) -> None:
     samples = composed("ab", "ba", "ac", "hb", "ab", "cd")
-    batch = make_batch(samples, model, ImageStore(model, colours, PLENTY), 0.5, "seed")
+    batch = make_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 0.5, "seed")
     names = names_of(batch, model)
     assert sorted(names) == ["a", "b", "c", "d", "h"]
     assert batch.pixels.shape == (5, 3, 16, 16) and batch.pixels.dtype == torch.float32
@@ -88,7 +90,7 @@ def test_each_image_is_there_once_and_rows_point_at_it(colours: Colours, model: 
 
 def test_pairs_of_image_and_text_have_no_reference(colours: Colours, model: TMCIR) -> None:
     samples = [Sample(name, (f"colour {name}",)) for name in "cac"]
-    batch = make_batch(samples, model, ImageStore(model, colours, PLENTY), 0.5, "seed")
+    batch = make_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 0.5, "seed")
     names = names_of(batch, model)
     assert sorted(names) == ["a", "c"]
     assert batch.reference is None
@@ -100,7 +102,7 @@ def test_pairs_of_image_and_text_have_no_reference(colours: Colours, model: TMCI
 def test_every_text_of_a_sample_has_the_same_chance(colours: Colours, model: TMCIR) -> None:
     texts = ("red", "blue", "in green")
     samples = [Sample("a", texts)] * 900
-    store = ImageStore(model, colours, PLENTY)
+    store = ImageStore(model, colours.image_path, PLENTY)
     batch = make_batch(samples, model, store, 1.0, "seed")
     kinds, counts = batch.text.ids.unique(dim=0, return_counts=True)
     assert kinds.equal(model.encoder.tokenize(list(texts)).ids.unique(dim=0))
@@ -110,14 +112,18 @@ def test_every_text_of_a_sample_has_the_same_chance(colours: Colours, model: TMC
 
 def test_a_missing_image_is_named(colours: Colours, model: TMCIR) -> None:
     with pytest.raises(ImageError, match="no image 'z'"):
-        make_batch(composed("az"), model, ImageStore(model, colours, PLENTY), 1.0, "seed")
+        make_batch(
+            composed("az"), model, ImageStore(model, colours.image_path, PLENTY), 1.0, "seed"
+        )
 
 
 # Groups
 
 
 def groups_of(colours: Colours, model: TMCIR, samples: list[Sample]) -> list[int]:
-    return make_batch(samples, model, ImageStore(model, colours, 0), 1.0, "seed").groups.tolist()
+    return make_batch(
+        samples, model, ImageStore(model, colours.image_path, 0), 1.0, "seed"
+    ).groups.tolist()
 
 
 def test_equal_texts_are_one_group_whatever_their_case(colours: Colours, model: TMCIR) -> None:
@@ -129,7 +135,7 @@ def test_equal_texts_are_one_group_whatever_their_case(colours: Colours, model: 
 
 def test_the_drawn_text_makes_the_group(colours: Colours, model: TMCIR) -> None:
     samples = [Sample("a", ("red", "blue"))] * 20
-    batch = make_batch(samples, model, ImageStore(model, colours, PLENTY), 1.0, "seed")
+    batch = make_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 1.0, "seed")
     drawn, group_of_text = batch.text.ids.unique(dim=0, return_inverse=True)
     assert len(drawn) == 2
     same_text = group_of_text[:, None] == group_of_text
@@ -198,7 +204,7 @@ def test_micro_batches_have_just_the_images_that_they_name(
 
 def test_a_batch_that_fits_is_one_part(colours: Colours, model: TMCIR) -> None:
     samples = composed("ab", "ca", "bh")
-    batch = make_batch(samples, model, ImageStore(model, colours, PLENTY), 1.0, "seed")
+    batch = make_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 1.0, "seed")
     for size in (3, 100):
         (part,) = batch.split(size)
         names, own = names_of(batch, model), names_of(part, model)
@@ -273,7 +279,7 @@ def test_crops_follow_their_generator() -> None:
 
 
 def test_images_are_read_once(colours: Colours, model: TMCIR) -> None:
-    store = ImageStore(model, colours, PLENTY)
+    store = ImageStore(model, colours.image_path, PLENTY)
     store.read(["a", "b", "a"])
     pixels = store.get(["b", "a", "b", "c"])
     store.get(["c"])
@@ -285,32 +291,34 @@ def test_images_are_read_once(colours: Colours, model: TMCIR) -> None:
 def test_without_memory_nothing_is_kept_and_the_pixels_are_the_same(
     colours: Colours, model: TMCIR
 ) -> None:
-    store = ImageStore(model, colours, 0)
+    store = ImageStore(model, colours.image_path, 0)
     store.read(NAMES)
     assert colours.reads.total() == 0
     pixels = store.get(["a", "b"])
     assert store.get(["a", "b"]).equal(pixels)
     assert colours.reads == {"a": 2, "b": 2}
-    assert ImageStore(model, colours, PLENTY).get(["a", "b"]).equal(pixels)
+    assert ImageStore(model, colours.image_path, PLENTY).get(["a", "b"]).equal(pixels)
 
 
 @pytest.mark.parametrize("limit", [2 * ONE_IMAGE, 3 * ONE_IMAGE - 1])
 def test_the_limit_counts_whole_images(colours: Colours, model: TMCIR, limit: int) -> None:
-    store = ImageStore(model, colours, limit)
+    store = ImageStore(model, colours.image_path, limit)
     store.read("abcd")
     assert colours.reads == {"a": 1, "b": 1}
     for _ in range(2):
         pixels = store.get(["d", "b", "c", "a", "b"])
-        assert pixels.equal(ImageStore(model, Colours(colours.root), PLENTY).get(list("dbcab")))
+        assert pixels.equal(
+            ImageStore(model, Colours(colours.root).image_path, PLENTY).get(list("dbcab"))
+        )
     assert colours.reads == {"a": 1, "b": 1, "c": 2, "d": 2}
 
 
 def test_chunks_that_do_not_divide_read_every_image(
     colours: Colours, model: TMCIR, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = ImageStore(model, colours, PLENTY).get(NAMES)
+    whole = ImageStore(model, colours.image_path, PLENTY).get(NAMES)
     monkeypatch.setattr(batches, "READ_CHUNK", 3)
-    store = ImageStore(model, colours, PLENTY)
+    store = ImageStore(model, colours.image_path, PLENTY)
     store.read(NAMES)
     assert set(colours.reads.values()) == {2}
     assert store.get(NAMES).equal(whole)
@@ -321,4 +329,4 @@ def test_a_broken_image_is_named_by_its_reader(colours: Colours, model: TMCIR) -
     (colours.root / "b.png").write_bytes(b"not an image")
     for limit in (0, PLENTY):
         with pytest.raises(ImageError, match=r"b\.png"):
-            ImageStore(model, colours, limit).get(["a", "b"])
+            ImageStore(model, colours.image_path, limit).get(["a", "b"])

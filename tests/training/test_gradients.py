@@ -17,6 +17,8 @@ from tests.tiny import build_model
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.training.batches import Batch, ImageStore, make_batch
 from tmcir.training.gradients import Embedder, backward
+from tmcir.training.pairing import make_pairing
+from tmcir.training.recipe import AlignSettings
 from tmcir.training.stages import Stage, align, fuse
 
 BATCH = 16
@@ -26,8 +28,9 @@ def build(catalogue: Path, name: str) -> tuple[Embedder, Stage, Batch]:
     dataset = FashionProducts(catalogue, "train")
     model = build_model(dataset).train()
     torch.nn.init.normal_(model.fusion.output.weight, std=0.1)
-    stage = align(dataset, 0, False) if name == "align" else fuse(dataset, True, True)
-    store = ImageStore(model, dataset, limit=1 << 30)
+    captions = make_pairing(AlignSettings(), dataset)
+    stage = align(captions, 0, False) if name == "align" else fuse(dataset, True, True)
+    store = ImageStore(model, dataset.image_path, limit=1 << 30)
     batch = make_batch(stage.samples(0)[:BATCH], model, store, 0.8, "a seed")
     return Embedder(model, stage), stage, batch
 

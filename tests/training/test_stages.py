@@ -9,11 +9,13 @@ import torch
 
 from tests.tiny import build_model
 from tests.training.colours import NAMES, Colours
-from tmcir.data.dataset import Triplet
+from tmcir.data.dataset import Dataset, Triplet
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.errors import TMCIRError
 from tmcir.models import TMCIR
 from tmcir.training.batches import Batch, ImageStore, Sample, make_batch
+from tmcir.training.pairing import Pairing, make_pairing
+from tmcir.training.recipe import AlignSettings
 from tmcir.training.stages import Pairs, align, fuse
 
 # Three unit vectors in the plane and their cosines: (a, b) = 0.6, (a, c) = 0, (b, c) = 0.8.
@@ -39,7 +41,7 @@ def model(colours: Colours) -> TMCIR:
 
 
 def batch_of(samples: list[Sample], model: TMCIR, colours: Colours) -> Batch:
-    return make_batch(samples, model, ImageStore(model, colours, 1 << 30), 1.0, "seed")
+    return make_batch(samples, model, ImageStore(model, colours.image_path, 1 << 30), 1.0, "seed")
 
 
 def softmax_loss(own: float, *others: float) -> float:
@@ -61,20 +63,24 @@ def make_pairs(
 # Stage 1
 
 
+def captions(dataset: Dataset, skip: frozenset[str] = frozenset()) -> Pairing:
+    return make_pairing(AlignSettings(), dataset, skip)
+
+
 def test_alignment_needs_captions(tmp_path: Path) -> None:
     class Wordless(Colours):
         def captions(self) -> list[tuple[str, tuple[str, ...]]]:
             return []
 
     with pytest.raises(TMCIRError, match="colours has no captions to align on") as caught:
-        align(Wordless(tmp_path), 0, False)
+        captions(Wordless(tmp_path))
     assert "\n" not in str(caught.value)
     with pytest.raises(TMCIRError, match="no captions"):
-        align(Colours(tmp_path), 0, False, skip=frozenset(NAMES))
+        captions(Colours(tmp_path), skip=frozenset(NAMES))
 
 
 def test_an_epoch_of_alignment_has_every_caption_once(colours: Colours) -> None:
-    samples = align(colours, 0, False).samples(0)
+    samples = align(captions(colours), 0, False).samples(0)
     assert {sample.target: sample.texts for sample in samples} == dict(colours.captions())
     assert len(samples) == len(NAMES)
     assert all(sample.reference is None and sample.group is None for sample in samples)
@@ -82,7 +88,7 @@ def test_an_epoch_of_alignment_has_every_caption_once(colours: Colours) -> None:
 
 def test_the_order_of_alignment_depends_on_seed_and_epoch(colours: Colours) -> None:
     def order(seed: int, epoch: int) -> list[str]:
-        return [sample.target for sample in align(colours, seed, False).samples(epoch)]
+        return [sample.target for sample in align(captions(colours), seed, False).samples(epoch)]
 
     assert order(3, 1) == order(3, 1)
     orders = [order(seed, epoch) for seed in (0, 1, 11) for epoch in (0, 1, 10)]
@@ -92,7 +98,7 @@ def test_the_order_of_alignment_depends_on_seed_and_epoch(colours: Colours) -> N
 
 
 def test_skipped_images_are_in_no_sample(colours: Colours) -> None:
-    samples = align(colours, 0, False, skip=frozenset(("a", "h"))).samples(0)
+    samples = align(captions(colours, frozenset(("a", "h"))), 0, False).samples(0)
     assert sorted(sample.target for sample in samples) == list("bcdefg")
     samples = fuse(colours, True, True, skip=frozenset("c")).samples(0)
     assert [(sample.reference, sample.target) for sample in samples] == [("a", "b"), ("d", "a")]
@@ -102,7 +108,7 @@ def test_skipped_images_are_in_no_sample(colours: Colours) -> None:
 
 def test_alignment_compares_each_image_with_its_text(colours: Colours, model: TMCIR) -> None:
     samples = [Sample(name, (f"colour {name}",)) for name in "bab"]
-    pairs = align(colours, 0, False).embed(model, batch_of(samples, model, colours))
+    pairs = align(captions(colours), 0, False).embed(model, batch_of(samples, model, colours))
     photos = [colours.image_path(name) for name in "bab"]
     texts = [f"colour {name}" for name in "bab"]
     torch.testing.assert_close(pairs.left.detach(), model.encode_images(photos))
@@ -139,7 +145,7 @@ def test_items_of_one_caption_are_one_group(catalogue: Path) -> None:
     dataset = FashionProducts(catalogue, "train")
     model = build_model(dataset)
     samples = fuse(dataset, True, True).samples(0)
-    batch = make_batch(samples, model, ImageStore(model, dataset, 1 << 30), 1.0, "seed")
+    batch = make_batch(samples, model, ImageStore(model, dataset.image_path, 1 << 30), 1.0, "seed")
     captions = [dataset.caption_of(sample.target) for sample in samples]
     assert len(set(captions)) == len(batch.groups.unique()) < len(samples)
     firsts = {caption: batch.groups[captions.index(caption)] for caption in captions}
@@ -196,7 +202,7 @@ def test_fusion_compares_each_query_with_its_target(
 
 def test_only_fusion_updates_the_statistics(colours: Colours, model: TMCIR) -> None:
     model.train()
-    first, second = align(colours, 0, False), fuse(colours, True, True)
+    first, second = align(captions(colours), 0, False), fuse(colours, True, True)
     second.embed(model, batch_of(list(second.samples(0)), model, colours))
     first.after_step(model)
     assert model.fusion.statistics_steps.item() == 0
@@ -214,7 +220,7 @@ def test_the_loss_is_one_way_or_symmetric_as_asked(colours: Colours) -> None:
     back = (softmax_loss(2.0, 0.0) + softmax_loss(1.6, 1.2)) / 2
     assert there != pytest.approx(back, abs=0.01)
     for symmetric, expected in ((False, there), (True, (there + back) / 2)):
-        for stage in (align(colours, 0, symmetric), fuse(colours, symmetric, True)):
+        for stage in (align(captions(colours), 0, symmetric), fuse(colours, symmetric, True)):
             assert stage.loss(make_pairs()).item() == pytest.approx(expected, abs=1e-6)
 
 
@@ -228,7 +234,7 @@ def test_the_loss_heeds_groups_and_hard_negatives(colours: Colours) -> None:
     pairs = make_pairs(hard_negatives=[B, B], groups=(4, 4))
     expected = (softmax_loss(2.0, 1.2) + softmax_loss(1.6, 1.6)) / 2
     assert stage.loss(pairs).item() == pytest.approx(expected, abs=1e-6)
-    assert align(colours, 0, False).loss(make_pairs(groups=(4, 4))).item() == 0.0
+    assert align(captions(colours), 0, False).loss(make_pairs(groups=(4, 4))).item() == 0.0
 
 
 @pytest.mark.parametrize(
@@ -238,7 +244,7 @@ def test_the_loss_heeds_groups_and_hard_negatives(colours: Colours) -> None:
 def test_the_scale_is_one_over_tau_and_at_most_100(
     colours: Colours, model: TMCIR, name: str, inverse_temperature: float, scale: float
 ) -> None:
-    stage = align(colours, 0, False) if name == "align" else fuse(colours, True, True)
+    stage = align(captions(colours), 0, False) if name == "align" else fuse(colours, True, True)
     model.encoder.clip.logit_scale.data.fill_(math.log(inverse_temperature))
     pairs = stage.embed(model, batch_of(list(stage.samples(0)), model, colours))
     assert pairs.scale.item() == pytest.approx(scale, rel=1e-5)
@@ -248,7 +254,7 @@ def test_the_scale_is_one_over_tau_and_at_most_100(
 def test_the_temperature_learns_even_at_its_bound(
     colours: Colours, model: TMCIR, inverse_temperature: float
 ) -> None:
-    stage = align(colours, 0, False)
+    stage = align(captions(colours), 0, False)
     scale = model.encoder.clip.logit_scale
     scale.data.fill_(math.log(inverse_temperature))
     pairs = stage.embed(model, batch_of(list(stage.samples(0)), model, colours))

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tmcir.data.dataset import Dataset
 from tmcir.models.encoder import TextTokens
 from tmcir.models.tmcir import TMCIR
 
@@ -94,13 +94,13 @@ class ImageStore:
 
     Args:
         model: Says how images are read.
-        dataset: Says where they lie.
+        find: Says where an image lies, by its name.
         limit: Most bytes to keep; what is beyond is read again when it is needed.
     """
 
-    def __init__(self, model: TMCIR, dataset: Dataset, limit: int) -> None:
+    def __init__(self, model: TMCIR, find: Callable[[str], Path], limit: int) -> None:
         self._model = model
-        self._dataset = dataset
+        self._find = find
         self._capacity = limit // (3 * model.image_size**2)
         self._kept: dict[str, Tensor] = {}
 
@@ -128,7 +128,7 @@ class ImageStore:
         return torch.stack([fresh[name] if name in fresh else self._kept[name] for name in names])
 
     def _squares(self, names: Sequence[str]) -> Tensor:
-        return self._model.squares([self._dataset.image_path(name) for name in names])
+        return self._model.squares([self._find(name) for name in names])
 
 
 def random_crops(squares: Tensor, smallest: float, generator: torch.Generator) -> Tensor:

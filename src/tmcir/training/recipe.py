@@ -1,49 +1,17 @@
-"""Recipes: what to train on what, as YAML, checked whole before anything starts."""
+"""The settings of a training run: what to train on what."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
-from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from tmcir.errors import TMCIRError, unknown_choice
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from tmcir.settings import RunSettings, Settings, load_settings
 
 
-class DatasetSettings(_Settings):
-    """Which dataset, and where it lies."""
-
-    name: str = Field(description="As on the command line, such as fashion-iq.")
-    root: Path = Field(description="Folder of the dataset.")
-    options: dict[str, Any] = Field(
-        default={}, description="Further options of the dataset, such as categories or seed."
-    )
-    skip_broken: bool = Field(
-        default=False,
-        description="Leave out what has a missing or broken image, instead of stopping.",
-    )
-
-    @field_validator("options")
-    @classmethod
-    def _own_settings(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for name in ("root", "split"):
-            if name in options:
-                raise ValueError(
-                    f"{name!r} is no option: the root has its own setting, and the"
-                    " stages choose the split"
-                )
-        return options
-
-
-class TowerSettings(_Settings):
+class TowerSettings(Settings):
     """A small CLIP that is trained from nothing, with its own tokenizer."""
 
     image_size: int = Field(default=128, ge=16, description="Side of the input, in pixels.")
@@ -75,7 +43,7 @@ class TowerSettings(_Settings):
         return self
 
 
-class FusionSettings(_Settings):
+class FusionSettings(Settings):
     """Adaptive token fusion, METHOD.md section 4."""
 
     hidden_size: int = Field(default=256, ge=8, description="Width of the fusion layers.")
@@ -92,7 +60,7 @@ class FusionSettings(_Settings):
         return self
 
 
-class ModelSettings(_Settings):
+class ModelSettings(Settings):
     """Where the towers come from, and the fusion on them."""
 
     source: str | None = Field(
@@ -108,14 +76,14 @@ class ModelSettings(_Settings):
         return self
 
 
-class LoraSettings(_Settings):
+class LoraSettings(Settings):
     """Low-rank adapters on the towers' attention instead of full fine-tuning."""
 
     rank: int = Field(default=16, ge=1, description="Rank of the adapters.")
     alpha: int = Field(default=16, ge=1, description="Scale of the adapters.")
 
 
-class StageSettings(_Settings):
+class StageSettings(Settings):
     """How a stage is trained."""
 
     epochs: int = Field(default=10, ge=1, description="Passes over the samples.")
@@ -148,6 +116,33 @@ class AlignSettings(StageSettings):
     """Stage 1, METHOD.md section 3."""
 
     symmetric: bool = Field(default=False, description="False is equation (1), as in the paper.")
+    pairs: Literal["captions", "pseudo-targets", "targets", "references"] = Field(
+        default="captions",
+        description="What the texts are paired with: photos and their captions; or modification"
+        " texts with what `tmcir generate` drew (the paper), with the real targets, or with the"
+        " unedited references (both for comparison).",
+    )
+    pseudo_targets: Path | None = Field(
+        default=None,
+        description="Folder that `tmcir generate` wrote; for the comparisons, too, so that all"
+        " learn from the same texts.",
+    )
+    caption_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of photos with captions that are mixed in.",
+    )
+
+    @model_validator(mode="after")
+    def _has_pairs(self) -> AlignSettings:
+        if (self.pairs == "captions") != (self.pseudo_targets is None):
+            raise ValueError(
+                "pseudo_targets is needed for every kind of pairs but captions, and only for those"
+            )
+        if self.pairs == "captions" and self.caption_share:
+            raise ValueError("caption_share mixes captions with other pairs: leave it at 0")
+        return self
 
 
 class FuseSettings(StageSettings):
@@ -159,7 +154,7 @@ class FuseSettings(StageSettings):
     )
 
 
-class Stages(_Settings):
+class Stages(Settings):
     """The stages to train, in this order; one left out is skipped."""
 
     align: AlignSettings | None = Field(default=None, description="Stage 1.")
@@ -172,15 +167,10 @@ class Stages(_Settings):
         return self
 
 
-class Recipe(_Settings):
+class Recipe(RunSettings):
     """A whole training run."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Names the run.")
-    description: str = Field(description="One line for `tmcir recipes`.")
-    seed: int = Field(
-        default=0, ge=0, lt=2**32, description="Fixes weights, pairs, texts, order and crops."
-    )
-    dataset: DatasetSettings = Field(description="The data.")
+    command: Literal["train"] = Field(default="train", description="The command it is for.")
     model: ModelSettings = Field(description="The model.")
     stages: Stages = Field(description="The stages.")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -190,95 +180,12 @@ class Recipe(_Settings):
     image_memory: int = Field(
         default=4 * 1024**3, ge=0, description="Most bytes of decoded images kept in memory."
     )
-    output: Path | None = Field(default=None, description="Folder of the run; runs/{name}.")
-
-    @property
-    def folder(self) -> Path:
-        """The run's folder."""
-        return self.output or Path("runs") / self.name
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the recipes that the package ships."""
-    files = resources.files("tmcir.recipes").iterdir()
-    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
 def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and check all of it.
-
-    Args:
-        source: Name of a shipped recipe, or path of a YAML file.
-        overrides: ``dotted.key=value`` strings; values are read as YAML.
+    """Read a training recipe and check all of it; see ``load_settings``.
 
     Raises:
-        TMCIRError: The recipe is unknown or has errors; the message names every one of them.
+        TMCIRError: The recipe is unknown, for another command, or has errors; all are named.
     """
-    content = _read(str(source))
-    for override in overrides:
-        _apply(content, override)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        problems = "; ".join(_describe(problem) for problem in error.errors())
-        raise TMCIRError(f"recipe {source}: {problems}") from None
-
-
-def _read(source: str) -> dict[str, Any]:
-    if source in recipe_names():
-        text = (resources.files("tmcir.recipes") / f"{source}.yaml").read_text(encoding="utf-8")
-    else:
-        path = Path(source)
-        if path.suffix not in (".yaml", ".yml"):
-            raise unknown_choice("recipe", source, recipe_names())
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise TMCIRError(f"recipe {source}: {error}") from None
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise TMCIRError(f"recipe {source}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise TMCIRError(f"recipe {source}: not a mapping of settings")
-    return content
-
-
-def _apply(content: dict[str, Any], override: str) -> None:
-    key, separator, value = override.partition("=")
-    if not separator or not key:
-        raise TMCIRError(f"override {override!r}: write key=value, such as stages.fuse.epochs=3")
-    *parents, last = key.split(".")
-    place = content
-    for parent in parents:
-        inner = place.setdefault(parent, {})
-        if not isinstance(inner, dict):
-            raise TMCIRError(f"override {override!r}: {parent!r} is not a group of settings")
-        place = inner
-    try:
-        place[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise TMCIRError(f"override {override!r}: the value is not YAML") from None
-
-
-def _describe(problem: Any) -> str:
-    place = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        valid = _fields_at(problem["loc"][:-1])
-        near = get_close_matches(str(problem["loc"][-1]), valid, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(sorted(valid))}"
-        return f"{place}: unknown setting, {hint}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
-
-
-def _fields_at(location: tuple[Any, ...]) -> list[str]:
-    """Return the settings that are valid at a place of the recipe."""
-    model: type[BaseModel] = Recipe
-    for part in location:
-        annotation = model.model_fields[part].annotation
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(
-            kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)
-        )
-    return list(model.model_fields)
+    return load_settings(Recipe, source, overrides)

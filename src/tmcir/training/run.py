@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import chain
@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from peft import LoraConfig, PeftModel, get_peft_model
 
+from tmcir.checkpoint import Progress
 from tmcir.data.dataset import Dataset
 from tmcir.data.datasets import open_dataset
 from tmcir.data.images import check_image
@@ -23,10 +24,11 @@ from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import TMCIR
 from tmcir.models.tokenizer import train_tokenizer
+from tmcir.settings import claim_folder
 from tmcir.training.batches import ImageStore
 from tmcir.training.card import model_card
-from tmcir.training.checkpoint import Progress
 from tmcir.training.loop import Validation, train_stage
+from tmcir.training.pairing import make_pairing
 from tmcir.training.recipe import LoraSettings, ModelSettings, Recipe, StageSettings
 from tmcir.training.stages import Stage, align, fuse
 
@@ -56,12 +58,16 @@ def train(recipe: Recipe, validate: Validate | None = None) -> Path:
     accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
     set_seed(recipe.seed)
     dataset = _open(recipe, "train")
-    _claim_folder(recipe, accelerator)
+    with accelerator.main_process_first():
+        claim_folder(recipe)
     model = build_model(recipe.model, dataset)
-    store = ImageStore(model, dataset, recipe.image_memory)
     validation = _validation(recipe, validate)
     done: list[tuple[str, Progress]] = []
-    for stage, settings in _stages(recipe, dataset, _broken(recipe, dataset, accelerator)):
+    stages, files = _stages(recipe, dataset, _broken(recipe, dataset, accelerator))
+    store = ImageStore(
+        model, lambda name: files.get(name) or dataset.image_path(name), recipe.image_memory
+    )
+    for stage, settings in stages:
         progress = _run_stage(recipe, model, stage, settings, store, accelerator, validation)
         done.append((stage.name, progress))
     target = recipe.folder / "model"
@@ -95,8 +101,11 @@ def check_run(recipe: Recipe) -> None:
                 f"dataset: {len(missing)} images of the {split} split are missing, such as"
                 f" {missing[0]}: `{dataset.check_command}` lists them"
             )
-        if split == "train" and recipe.stages.align and not dataset.captions():
-            problems.append(f"stages.align: {dataset.name} has no captions to align on")
+        if split == "train" and recipe.stages.align:
+            try:
+                make_pairing(recipe.stages.align, dataset)
+            except TMCIRError as error:
+                problems.append(f"stages.align: {error}")
     try:
         require_writable(recipe.folder / "recipe.json")
     except TMCIRError as error:
@@ -150,15 +159,19 @@ def _texts(dataset: Dataset) -> list[str]:
 
 def _stages(
     recipe: Recipe, dataset: Dataset, skip: frozenset[str]
-) -> list[tuple[Stage, StageSettings]]:
+) -> tuple[list[tuple[Stage, StageSettings]], Mapping[str, Path]]:
+    """Return the stages, and where images lie that are not of the dataset."""
     stages: list[tuple[Stage, StageSettings]] = []
+    files: Mapping[str, Path] = {}
     first, second = recipe.stages.align, recipe.stages.fuse
     if first is not None:
-        stages.append((align(dataset, recipe.seed, first.symmetric, skip), first))
+        pairing = make_pairing(first, dataset, skip)
+        files = pairing.files
+        stages.append((align(pairing, recipe.seed, first.symmetric), first))
     if second is not None:
         negative = second.reference_as_negative
         stages.append((fuse(dataset, second.symmetric, negative, skip), second))
-    return stages
+    return stages, files
 
 
 def _run_stage(
@@ -218,17 +231,3 @@ def _validation(recipe: Recipe, validate: Validate | None) -> Validation | None:
         return None
     dataset = _open(recipe, "val")
     return lambda model: validate(model, dataset)
-
-
-def _claim_folder(recipe: Recipe, accelerator: Accelerator) -> None:
-    """Write the recipe into the run's folder, or see that the one there is the same."""
-    path = recipe.folder / "recipe.json"
-    content = recipe.model_dump_json(indent=2) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") != content:
-        raise TMCIRError(
-            f"{recipe.folder} holds a run with other settings: choose another folder with"
-            " output=..., or remove it"
-        )
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        write_text(path, content)

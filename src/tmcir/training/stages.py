@@ -10,10 +10,10 @@ from dataclasses import dataclass, fields, replace
 from torch import Tensor
 
 from tmcir.data.dataset import Dataset, Triplet
-from tmcir.errors import TMCIRError
 from tmcir.models.tmcir import TMCIR
 from tmcir.training.batches import Batch, Sample
 from tmcir.training.losses import info_nce
+from tmcir.training.pairing import Pairing
 
 LARGEST_SCALE = 100.0  # CLIP's own bound on 1 / tau
 
@@ -65,25 +65,18 @@ class Stage:
     after_step: Callable[[TMCIR], None]
 
 
-def align(
-    dataset: Dataset, seed: int, symmetric: bool, skip: frozenset[str] = frozenset()
-) -> Stage:
+def align(pairs: Pairing, seed: int, symmetric: bool) -> Stage:
     """Stage 1: both towers on (image, text) pairs, equation (1) of METHOD.md.
 
-    ``skip`` names images to leave out.
-
-    Raises:
-        TMCIRError: The dataset has no image-text pairs.
+    Args:
+        pairs: The images and their texts.
+        seed: Fixes the order.
+        symmetric: Both directions of the loss.
     """
-    captions = [(image, texts) for image, texts in dataset.captions() if image not in skip]
-    if not captions:
-        raise TMCIRError(
-            f"{dataset.name} has no captions to align on: leave the align stage out of the recipe"
-        )
 
     def samples(epoch: int) -> Sequence[Sample]:
-        order = random.Random(f"{seed} align {epoch}").sample(captions, len(captions))
-        return [Sample(target=image, texts=texts) for image, texts in order]
+        chosen = pairs.of_epoch(random.Random(f"{seed} align {epoch}"))
+        return [Sample(target=image, texts=texts) for image, texts in chosen]
 
     def embed(model: TMCIR, batch: Batch) -> Pairs:
         image = model.encoder.image_features(batch.pixels)

@@ -1,0 +1,98 @@
+"""What stage align pairs texts with: captions, pseudo-targets, or what those are compared with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tmcir.data.dataset import Dataset
+from tmcir.data.pseudo_targets import PseudoTarget, read_pseudo_targets
+from tmcir.errors import TMCIRError
+from tmcir.training.recipe import AlignSettings
+
+_PSEUDO = "pseudo-target of "
+
+Pair = tuple[str, tuple[str, ...]]
+"""An image's name, and equally likely texts for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Images and their texts.
+
+    Attributes:
+        pairs: All of them are in every epoch.
+        captions: Drawn to make up ``caption_share`` of an epoch.
+        caption_share: In [0, 1).
+        files: Where images lie that are not of the dataset, by name.
+    """
+
+    pairs: Sequence[Pair]
+    captions: Sequence[Pair] = ()
+    caption_share: float = 0.0
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    def of_epoch(self, chance: random.Random) -> list[Pair]:
+        """Return the pairs of an epoch in random order."""
+        share = self.caption_share
+        wanted = round(len(self.pairs) * share / (1 - share))
+        drawn: list[Pair] = []
+        while len(drawn) < wanted:  # each caption once before any comes twice
+            drawn += chance.sample(self.captions, len(self.captions))
+        mixed = [*self.pairs, *drawn[:wanted]]
+        return chance.sample(mixed, len(mixed))
+
+
+def make_pairing(
+    settings: AlignSettings, dataset: Dataset, skip: frozenset[str] = frozenset()
+) -> Pairing:
+    """Collect the pairs that stage align is to learn from.
+
+    Args:
+        settings: Which.
+        dataset: The training split.
+        skip: Images to leave out.
+
+    Raises:
+        TMCIRError: The dataset has no captions, or the pseudo-targets are not there, are none, or
+            are of another dataset.
+    """
+    captions = [pair for pair in dataset.captions() if pair[0] not in skip]
+    if not captions and (settings.pairs == "captions" or settings.caption_share):
+        raise TMCIRError(
+            f"{dataset.name} has no captions to align on: leave the align stage out of the recipe,"
+            " or align on pseudo-targets alone"
+        )
+    if settings.pseudo_targets is None:
+        return Pairing(captions)
+    drawn = [
+        row
+        for row in read_pseudo_targets(settings.pseudo_targets)
+        if skip.isdisjoint((row.reference, row.target or ""))
+    ]
+    _check(drawn, settings.pseudo_targets, dataset)
+    pairs = [(_image(settings, row), (row.text,)) for row in drawn]
+    files = {_PSEUDO + row.id: row.file for row in drawn}
+    return Pairing(pairs, captions, settings.caption_share, files)
+
+
+def _image(settings: AlignSettings, row: PseudoTarget) -> str:
+    if settings.pairs == "references":
+        return row.reference
+    if settings.pairs == "targets":
+        assert row.target is not None
+        return row.target
+    return _PSEUDO + row.id
+
+
+def _check(drawn: Sequence[PseudoTarget], folder: Path, dataset: Dataset) -> None:
+    if not drawn:
+        raise TMCIRError(f"{folder}: has no pseudo-target that passed the filters")
+    for row in drawn:
+        if row.target is None or dataset.find_image(row.reference) is None:
+            raise TMCIRError(
+                f"{folder}: holds pseudo-targets of another dataset: {dataset.name} has no image"
+                f" {row.reference!r}"
+            )
