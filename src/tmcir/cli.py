@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from tmcir.errors import TMCIRError
 if TYPE_CHECKING:
     from tmcir.data.dataset import Dataset
     from tmcir.gallery import Gallery
+
+LINE_SECONDS = 30.0  # between lines of progress where there is no terminal
 
 app = typer.Typer(
     name="tmcir",
@@ -72,6 +75,60 @@ def train(
         return
     model = train(settings, validation_score)
     typer.echo(f"model: {model}")
+
+
+@app.command()
+def generate(
+    recipe: Annotated[str, typer.Argument(help="Name of a shipped recipe, or a YAML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings to change, as dotted.key=value.")
+    ] = None,
+    shard: Annotated[
+        str, typer.Option(help="i/n: make the i-th of n parts, on as many machines.")
+    ] = "1/1",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many triplets of the shard.")
+    ] = None,
+) -> None:
+    """Make pseudo-targets: references edited as their modification texts ask.
+
+    A run that was killed goes on where it stood. Other thresholds than those of the run before
+    judge what is there anew.
+
+    Example: `tmcir generate fashion-products-pseudo-targets dataset.root=photos --limit 200`
+    """
+    from tmcir.data.images import on_one_line
+    from tmcir.generation import generate, load_generate_recipe
+
+    settings = load_generate_recipe(recipe, overrides or [])
+    with _progress_bar("editing") as progress:
+        report = generate(settings, _shard(shard), limit, progress)
+    for name, reason in report.skipped:
+        typer.echo(f"skipped {on_one_line(name)}: {reason}", err=True)
+    typer.echo(report)
+
+
+def _shard(given: str) -> tuple[int, int]:
+    number, separator, count = given.partition("/")
+    if not (separator and number.isdecimal() and count.isdecimal()):
+        raise TMCIRError(f"--shard {given}: write i/n, such as 1/4 for the first of four parts")
+    return int(number), int(count)
+
+
+@app.command("train-editor")
+def train_editor(
+    recipe: Annotated[str, typer.Argument(help="Name of a shipped recipe, or a YAML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings to change, as dotted.key=value.")
+    ] = None,
+) -> None:
+    """Train a small image editor for pseudo-targets; a run that was killed goes on.
+
+    Example: `tmcir train-editor fashion-products-editor dataset.root=photos`
+    """
+    from tmcir.generation import load_editor_recipe, train_editor
+
+    typer.echo(f"editor: {train_editor(load_editor_recipe(recipe, overrides or []))}")
 
 
 DatasetName = Annotated[
@@ -292,29 +349,48 @@ def _open_dataset(name: str, root: Path, split: str | None, categories: str | No
 
 @contextmanager
 def _progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on stderr, where that is a terminal, and yield what moves it."""
+    """Show a progress bar on stderr, or lines where that is no terminal; yield what moves it."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _progress_lines(description)
+        return
     columns = (TextColumn(description), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def _progress_lines(description: str) -> Callable[[int, int], None]:
+    """Return what prints a line now and then, for logs."""
+    began = spoken = time.monotonic()
+    first: int | None = None
+
+    def move(done: int, total: int) -> None:
+        nonlocal spoken, first
+        now = time.monotonic()
+        first = done if first is None else first
+        if now - spoken < LINE_SECONDS or done <= first:
+            return
+        spoken = now
+        left = (now - began) / (done - first) * (total - done)
+        typer.echo(f"{description}  {done}/{total}  {left / 60:.1f} min left", err=True)
+
+    return move
+
+
 @app.command()
 def recipes() -> None:
-    """List the recipes that the package ships.
+    """List the recipes that the package ships, and the command that each is for.
 
     Example: `tmcir recipes`
     """
-    from tmcir.training import load_recipe, recipe_names
+    from tmcir.settings import recipe_command, recipe_description, recipe_names
 
     for name in recipe_names():
-        typer.echo(f"{name:28}{load_recipe(name).description}")
+        typer.echo(f"{name:28}{recipe_command(name):14}{recipe_description(name)}")
 
 
 @app.command()

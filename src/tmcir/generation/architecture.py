@@ -1,0 +1,102 @@
+"""Our own editor's parts, put together as a stock diffusers pipeline.
+
+The class is ``StableDiffusionInstructPix2PixPipeline`` (Brooks et al., arXiv 2211.09800), with a
+text tower of ours in the place of CLIP's.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from torch import Tensor
+
+from tmcir.files import write_text
+from tmcir.generation.autoencoder import PatchAutoencoder
+from tmcir.generation.pipelines import hushed, import_pipeline
+from tmcir.generation.recipe import EditorRecipe
+from tmcir.models.tmcir import TMCIR
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionInstructPix2PixPipeline
+
+_PIPELINE = "StableDiffusionInstructPix2PixPipeline"
+
+
+def build_pipeline(
+    recipe: EditorRecipe, towers: TMCIR, autoencoder: PatchAutoencoder
+) -> StableDiffusionInstructPix2PixPipeline:
+    """Put an untrained denoiser between an autoencoder and a text tower."""
+    settings, channels = recipe.denoiser, recipe.autoencoder.latent_channels
+    tower = towers.encoder.clip.text_model
+    denoiser = UNet2DConditionModel(
+        sample_size=recipe.image_size // recipe.autoencoder.patch_size,
+        in_channels=2 * channels,
+        out_channels=channels,
+        block_out_channels=settings.channels,
+        layers_per_block=settings.layers,
+        down_block_types=tuple(
+            "CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in settings.attention
+        ),
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        up_block_types=tuple(
+            "CrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in settings.attention[::-1]
+        ),
+        cross_attention_dim=tower.config.hidden_size,
+        attention_head_dim=settings.heads,
+        norm_num_groups=settings.norm_groups,
+    )
+    # Velocity, no signal at all at the last timestep, and steps counted from there: what lets a
+    # few steps do (Lin et al., arXiv 2305.08891).
+    scheduler = DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+        set_alpha_to_one=True,
+    )
+    pipeline: StableDiffusionInstructPix2PixPipeline = import_pipeline(_PIPELINE)(
+        vae=autoencoder,
+        text_encoder=tower.requires_grad_(False).eval(),
+        tokenizer=towers.encoder.tokenizer,
+        unet=denoiser,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    return pipeline
+
+
+def text_states(pipeline: StableDiffusionInstructPix2PixPipeline, texts: list[str]) -> Tensor:
+    """Return float32 [B, L, W], what the denoiser attends to: as the pipeline itself does it."""
+    with torch.no_grad():
+        states: Tensor = pipeline._encode_prompt(
+            texts,
+            device=pipeline.text_encoder.device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=False,
+        )
+    return states.float().cpu()
+
+
+def save_pipeline(
+    pipeline: StableDiffusionInstructPix2PixPipeline, target: Path, card: str
+) -> None:
+    """Write an editor's folder in half precision, by renaming a finished one onto its place."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+        staging = Path(temporary) / target.name
+        # diffusers warns of the cast, and names no module that it would be wrong for.
+        with hushed("diffusers.models.modeling_utils"):
+            pipeline.to(torch.float16).save_pretrained(staging, safe_serialization=True)
+        write_text(staging / "README.md", card)
+        shutil.rmtree(target, ignore_errors=True)
+        staging.replace(target)

@@ -1,0 +1,60 @@
+"""The README of an editor's folder."""
+
+from __future__ import annotations
+
+from tmcir.generation.recipe import EditorRecipe
+
+_TEMPLATE = """---
+library_name: diffusers
+tags: [composed-image-retrieval, instruct-pix2pix]
+---
+
+# {name}: an image editor for pseudo-targets
+
+{description}. An InstructPix2Pix of {size} x {size} pixels, of the class
+`StableDiffusionInstructPix2PixPipeline`, that edits a photo as a modification text asks. It is made
+for teaching retrieval what a text intends, not for making pictures that people look at.
+
+## Training
+
+| | |
+| --- | --- |
+| recipe | `tmcir train-editor {name}` |
+| data | {dataset}, training split only |
+| seed | {seed} |
+| latents | {channels} principal components of patches of {patch} x {patch} pixels |
+| denoiser | {denoiser_steps:,} steps of {denoiser_batch} edits |
+| text tower | that of the model {tower} |
+
+## Use
+
+    tmcir generate RECIPE editor.source=THIS_FOLDER
+
+or with diffusers alone:
+
+    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
+        THIS_FOLDER, safety_checker=None
+    )
+    pipeline(texts, image=images, num_inference_steps=8, guidance_scale=4, image_guidance_scale=1.5)
+
+## Limits
+
+It knows the kinds of thing and the texts that it was trained on. Texts are read by a small tower:
+what no training text says, it does not understand.
+"""
+
+
+def editor_card(recipe: EditorRecipe) -> str:
+    """Return the card of an editor that ``recipe`` trained."""
+    return _TEMPLATE.format(
+        name=recipe.name,
+        description=recipe.description.rstrip("."),
+        size=recipe.image_size,
+        dataset=recipe.dataset.name,
+        seed=recipe.seed,
+        channels=recipe.autoencoder.latent_channels,
+        patch=recipe.autoencoder.patch_size,
+        denoiser_steps=recipe.denoiser.steps,
+        denoiser_batch=recipe.denoiser.batch_size,
+        tower=recipe.text_tower,
+    )

@@ -1,0 +1,263 @@
+"""The job that makes pseudo-targets: batches, shards, resuming, filters, a report."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from tmcir.data.dataset import Dataset, Triplet
+from tmcir.data.datasets import open_dataset
+from tmcir.data.images import read_image
+from tmcir.errors import ImageError, TMCIRError
+from tmcir.files import locked, write_bytes
+from tmcir.generation.editor import Editor, load_editor
+from tmcir.generation.filters import Scorer, judge
+from tmcir.generation.manifest import Manifest, Row, counts
+from tmcir.generation.page import write_page
+from tmcir.generation.recipe import GenerateRecipe
+from tmcir.models.loading import load
+from tmcir.settings import claim_folder
+
+PART_ROWS = 64  # what a kill can cost at most, besides the batch at work
+PART_SECONDS = 30.0
+PAGE = "pseudo-targets.html"
+_SUFFIX = {"png": "png", "jpeg": "jpg"}
+# What decides only which pictures are kept may change in a folder that holds some.
+_CHANGEABLE = {
+    "batch_size": True,
+    "filters": {"least_directional", "least_reference", "darkest", "most_saturated"},
+}
+
+
+@dataclass(slots=True)
+class GenerateReport:
+    """What a run did.
+
+    Attributes:
+        folder: Where the pseudo-targets are.
+        made: Pseudo-targets of this run.
+        skipped: (triplet id, reason) of what could not be made.
+        kept: Rows of the whole manifest that passed the filters.
+        fallen: For each filter, how many rows of the whole manifest fell to it.
+        seconds: Time of this run's editing, scoring and writing.
+    """
+
+    folder: Path
+    made: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    kept: int = 0
+    fallen: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        """Pseudo-targets of this run by its time."""
+        return self.made / self.seconds if self.seconds else 0.0
+
+    def __str__(self) -> str:
+        """Return what a person wants to know, in a few lines."""
+        total = self.kept + sum(self.fallen.values())
+        lines = [
+            f"{self.folder}: {total:,} pseudo-targets, {self.made:,} of them made now"
+            f" ({self.images_per_second:.1f} images/s, {len(self.skipped):,} skipped)",
+            f"kept      {self.kept:8,}",
+            *(f"fell to {name:12}{count:8,}" for name, count in sorted(self.fallen.items())),
+            f"look at them: {self.folder / PAGE}",
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """One picture to make."""
+
+    triplet: Triplet
+    text: str
+    seed: int
+
+
+def generate(
+    recipe: GenerateRecipe,
+    shard: tuple[int, int] = (1, 1),
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> GenerateReport:
+    """Make the pseudo-targets of a dataset's triplets that are not there yet.
+
+    A run that was killed goes on where it stood. A triplet's picture depends on the triplet and
+    the recipe's seed alone, not on batch, shard or order.
+
+    Args:
+        recipe: What to make.
+        shard: (i, n): make the i-th of n parts, counted from 1; the parts are about equal.
+        limit: Only the first so many triplets of the shard.
+        progress: Called with pseudo-targets done and to do.
+
+    Raises:
+        TMCIRError: A part of the recipe is not there, the folder holds another recipe's run, the
+            shard is at work elsewhere, or a file cannot be written.
+    """
+    number, shards = shard
+    if not 1 <= number <= shards:
+        raise TMCIRError(f"--shard {number}/{shards}: write i/n with i from 1 to n")
+    name = f"{number}-of-{shards}"
+    settings = recipe.dataset
+    dataset = open_dataset(settings.name, settings.root, recipe.split, **settings.options)
+    edits = _edits(recipe, dataset)
+    own = [edit for edit in edits if _hash(edit.triplet.id) % shards == number - 1][:limit]
+    claim_folder(recipe, changeable=_CHANGEABLE)
+    manifest = Manifest(recipe.folder, name)
+    report = GenerateReport(recipe.folder)
+    busy = f"{recipe.folder}: shard {number}/{shards} is at work in another process"
+    with locked(recipe.folder / f".{name}.lock", busy):
+        done = manifest.ids()
+        waiting = [edit for edit in own if edit.triplet.id not in done]
+        if waiting:
+            _make(recipe, dataset, waiting, manifest, report, len(own), progress)
+    table = manifest.publish(
+        lambda rows: judge(rows, recipe.filters), [edit.triplet.id for edit in edits]
+    )
+    report.fallen = counts(table)
+    report.kept = report.fallen.pop("", 0)
+    write_page(recipe.folder / PAGE, recipe, table, dataset)
+    return report
+
+
+def _edits(recipe: GenerateRecipe, dataset: Dataset) -> list[_Edit]:
+    """Return what there is to make, each triplet once, with its text and its seed."""
+    draws = [dataset.triplets]
+    if recipe.split == "train":
+        draws = [dataset.training_triplets(epoch) for epoch in range(recipe.draws)]
+    triplets = {triplet.id: triplet for draw in reversed(draws) for triplet in reversed(draw)}
+    edits = []
+    for triplet in reversed(triplets.values()):
+        seed = _hash(f"{recipe.seed} {triplet.id}")
+        text = random.Random(seed).choice(triplet.training_texts or (triplet.text,))
+        edits.append(_Edit(triplet, text, seed))
+    return edits
+
+
+def _make(
+    recipe: GenerateRecipe,
+    dataset: Dataset,
+    waiting: Sequence[_Edit],
+    manifest: Manifest,
+    report: GenerateReport,
+    total: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Edit what is waiting, and write pictures before the rows that name them."""
+    editor = load_editor(recipe.editor)
+    scorer = Scorer(load(recipe.filters.scorer) if recipe.filters.scorer else None)
+    rows: list[Row] = []
+    began = written = time.monotonic()
+    finished = total - len(waiting)
+    try:
+        for batch, references in _read_ahead(dataset, waiting, recipe.batch_size, report):
+            rows += _edit_batch(recipe, editor, scorer, batch, references)
+            if len(rows) >= PART_ROWS or time.monotonic() - written >= PART_SECONDS:
+                manifest.append(rows)
+                report.made += len(rows)
+                rows, written = [], time.monotonic()
+            if progress is not None:
+                progress(finished + report.made + len(rows) + len(report.skipped), total)
+    finally:  # an interrupt, or a disk that is full: the pictures that are there are not lost
+        if rows:
+            manifest.append(rows)
+            report.made += len(rows)
+        report.seconds = time.monotonic() - began
+
+
+def _read_ahead(
+    dataset: Dataset, waiting: Sequence[_Edit], size: int, report: GenerateReport
+) -> Iterator[tuple[list[_Edit], list[Image.Image]]]:
+    """Yield batches with their references, the next one decoded meanwhile."""
+
+    def read(batch: Sequence[_Edit]) -> list[Image.Image | str]:
+        return [_reference(dataset, edit) for edit in batch]
+
+    batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(read, batches[0])
+        for place, batch in enumerate(batches):
+            found = coming.result()
+            if place + 1 < len(batches):
+                coming = pool.submit(read, batches[place + 1])
+            good: list[_Edit] = []
+            images: list[Image.Image] = []
+            for edit, image in zip(batch, found, strict=True):
+                if isinstance(image, str):
+                    report.skipped.append((edit.triplet.id, image))
+                else:
+                    good.append(edit)
+                    images.append(image)
+            if good:
+                yield good, images
+
+
+def _reference(dataset: Dataset, edit: _Edit) -> Image.Image | str:
+    """Return the image to edit, or why there is nothing to edit."""
+    if not edit.text.strip():
+        return "its text is empty: it asks for no change"
+    try:
+        return read_image(dataset.image_path(edit.triplet.reference))
+    except ImageError as error:
+        return str(error)
+
+
+def _edit_batch(
+    recipe: GenerateRecipe,
+    editor: Editor,
+    scorer: Scorer,
+    batch: Sequence[_Edit],
+    references: Sequence[Image.Image],
+) -> list[Row]:
+    texts = [edit.text for edit in batch]
+    edited = editor.edit(references, texts, [edit.seed for edit in batch])
+    names = [edit.triplet.reference for edit in batch]
+    settings = json.dumps(editor.called, sort_keys=True)
+    rows: list[Row] = []
+    for edit, image, scores in zip(
+        batch, edited, scorer.score(names, references, texts, edited), strict=True
+    ):
+        file = _file_name(edit.triplet.id, recipe.image_format)
+        buffer = io.BytesIO()
+        image.save(buffer, recipe.image_format.upper(), quality=95)
+        write_bytes(recipe.folder / file, buffer.getvalue())
+        rows.append(
+            {
+                "id": edit.triplet.id,
+                "reference": edit.triplet.reference,
+                "text": edit.text,
+                "target": edit.triplet.target,
+                "kind": edit.triplet.kind,
+                "editor": editor.name,
+                "settings": settings,
+                "seed": edit.seed,
+                "file": file,
+                "fell_to": "",
+                **asdict(scores),
+            }
+        )
+    return rows
+
+
+def _file_name(identifier: str, image_format: str) -> str:
+    """Return where a picture lies: a hash, as an id may hold anything; 256 folders."""
+    digest = hashlib.blake2b(identifier.encode(), digest_size=12).hexdigest()
+    return f"images/{digest[:2]}/{digest}.{_SUFFIX[image_format]}"
+
+
+def _hash(text: str) -> int:
+    """Return a number in [0, 2**63) that is the same in every process."""
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

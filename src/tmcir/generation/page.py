@@ -1,0 +1,72 @@
+"""A page on which a person judges pseudo-targets: reference, text, result, real target."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tmcir.data.dataset import Dataset
+from tmcir.data.images import thumbnail
+from tmcir.files import write_text
+from tmcir.generation.manifest import counts
+from tmcir.generation.recipe import GenerateRecipe
+
+EXAMPLES = 40
+_SIDE = 160  # pixels
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    row: dict[str, Any]
+    reference: str
+    edited: str
+    target: str
+
+
+def write_page(path: Path, recipe: GenerateRecipe, table: pa.Table, dataset: Dataset) -> None:
+    """Write a page of random pseudo-targets; the recipe's seed chooses them.
+
+    Args:
+        path: The file.
+        recipe: What they were made by.
+        table: The manifest, see ``SCHEMA``.
+        dataset: Has the references and the real targets.
+
+    Raises:
+        TMCIRError: The file cannot be written.
+    """
+    places = range(table.num_rows)
+    chosen = random.Random(recipe.seed).sample(places, min(EXAMPLES, table.num_rows))
+    found = counts(table)
+    environment = Environment(
+        loader=PackageLoader("tmcir.generation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("pseudo_targets.html").render(
+        name=recipe.name,
+        editor=recipe.editor.source,
+        total=table.num_rows,
+        kept=found.pop("", 0),
+        fallen=sorted(found.items()),
+        examples=[_example(row, recipe.folder, dataset) for row in table.take(chosen).to_pylist()],
+    )
+    write_text(path, page)
+
+
+def _example(row: dict[str, Any], folder: Path, dataset: Dataset) -> _Example:
+    target = None if row["target"] is None else dataset.find_image(row["target"])
+    reference = dataset.find_image(row["reference"])
+    return _Example(
+        row=row,
+        reference=thumbnail(reference, _SIDE) if reference else "",
+        edited=thumbnail(folder / row["file"], _SIDE),
+        target=thumbnail(target, _SIDE) if target else "",
+    )

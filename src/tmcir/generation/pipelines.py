@@ -1,0 +1,154 @@
+"""Which diffusers pipelines can edit, and what each calls its settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import diffusers
+
+from tmcir.errors import TMCIRError
+
+SETTINGS = ("steps", "guidance", "image_guidance", "strength")
+_STEPS = "num_inference_steps"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineKind:
+    """A pipeline class of diffusers, as an editor.
+
+    Attributes:
+        pipeline: The class that edits.
+        checkpoints: Classes that a checkpoint may name: the same weights edit, too.
+        arguments: For each setting that it has, the argument of a call.
+        defaults: Those settings where nothing is asked for.
+        size: Side of the pictures that it was made for, in pixels; None where the checkpoint says.
+        sized: Whether a call takes height and width.
+        together: Whether a call takes several images with a text each.
+        negative: Whether guidance can lead away from a text.
+        extra: Further arguments of every call.
+    """
+
+    pipeline: str
+    checkpoints: tuple[str, ...]
+    arguments: Mapping[str, str]
+    defaults: Mapping[str, float]
+    size: int | None
+    sized: bool = False
+    together: bool = True
+    negative: bool = True
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+KINDS = (
+    PipelineKind(
+        "StableDiffusionInstructPix2PixPipeline",
+        ("StableDiffusionInstructPix2PixPipeline",),
+        {"steps": _STEPS, "guidance": "guidance_scale", "image_guidance": "image_guidance_scale"},
+        {"steps": 50, "guidance": 7.5, "image_guidance": 1.5},
+        size=None,
+    ),
+    PipelineKind(
+        "StableDiffusionXLImg2ImgPipeline",
+        ("StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLPipeline"),
+        {"steps": _STEPS, "guidance": "guidance_scale", "strength": "strength"},
+        {"steps": 40, "guidance": 7.0, "strength": 0.7},
+        size=1024,
+    ),
+    PipelineKind(
+        "StableDiffusion3Img2ImgPipeline",
+        ("StableDiffusion3Img2ImgPipeline", "StableDiffusion3Pipeline"),
+        {"steps": _STEPS, "guidance": "guidance_scale", "strength": "strength"},
+        {"steps": 40, "guidance": 7.0, "strength": 0.8},
+        size=1024,
+        sized=True,
+    ),
+    PipelineKind(
+        "FluxKontextPipeline",
+        ("FluxKontextPipeline",),
+        {"steps": _STEPS, "guidance": "guidance_scale"},
+        {"steps": 28, "guidance": 2.5},
+        size=1024,
+        sized=True,
+        negative=False,
+        # References are squares of the asked-for size already.
+        extra={"_auto_resize": False},
+    ),
+    PipelineKind(
+        "QwenImageEditPipeline",
+        ("QwenImageEditPipeline",),
+        {"steps": _STEPS, "guidance": "true_cfg_scale"},
+        {"steps": 50, "guidance": 4.0},
+        size=1024,
+        sized=True,
+        together=False,
+        # Without one there is no guidance at all.
+        extra={"negative_prompt": ""},
+    ),
+)
+
+
+def kind_of(checkpoint: str, source: str) -> PipelineKind:
+    """Return how a checkpoint edits.
+
+    Args:
+        checkpoint: The class that its model_index.json names.
+        source: Where it lies, for the error.
+
+    Raises:
+        TMCIRError: No supported pipeline can use it.
+    """
+    for kind in KINDS:
+        if checkpoint in kind.checkpoints:
+            return kind
+    supported = ", ".join(name for kind in KINDS for name in kind.checkpoints)
+    raise TMCIRError(
+        f"editor {source}: {checkpoint} is not a pipeline that edits; supported: {supported}"
+    )
+
+
+def call_settings(kind: PipelineKind, asked: Mapping[str, float | None]) -> dict[str, float]:
+    """Return the value of each setting that the pipeline has.
+
+    Raises:
+        TMCIRError: A setting is asked for that the pipeline does not have, or that leaves it no
+            step to take.
+    """
+    foreign = [
+        name for name in SETTINGS if asked.get(name) is not None and name not in kind.arguments
+    ]
+    if foreign:
+        raise TMCIRError(
+            f"editor.{foreign[0]}: {kind.pipeline} has no such setting; it has"
+            f" {', '.join(kind.arguments)}"
+        )
+    values = {
+        name: kind.defaults[name] if (value := asked.get(name)) is None else value
+        for name in kind.arguments
+    }
+    steps, strength = values["steps"], values.get("strength", 1.0)
+    if steps * strength < 1:
+        raise TMCIRError(f"editor.strength: {strength} of {steps} steps is less than one step")
+    return values
+
+
+def import_pipeline(name: str) -> Any:
+    """Return a pipeline class of diffusers."""
+    # On import there is advice to install torchvision, which is not needed.
+    with hushed("transformers"):
+        return getattr(diffusers, name)
+
+
+@contextmanager
+def hushed(name: str) -> Iterator[None]:
+    """Keep the warnings of a library's logger off the terminal."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

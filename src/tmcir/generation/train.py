@@ -1,0 +1,178 @@
+"""Training an editor of our own: a conditional denoiser on latents of photos."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from diffusers import DDIMScheduler
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tmcir.data.dataset import Dataset
+from tmcir.data.datasets import open_dataset
+from tmcir.errors import TMCIRError
+from tmcir.generation.architecture import build_pipeline, save_pipeline, text_states
+from tmcir.generation.autoencoder import PatchAutoencoder, encode_all
+from tmcir.generation.card import editor_card
+from tmcir.generation.examples import (
+    EditBatch,
+    Example,
+    NearestTargets,
+    TextStates,
+    draw,
+    examples,
+)
+from tmcir.generation.optimise import optimise
+from tmcir.generation.recipe import EditorRecipe
+from tmcir.models.loading import load
+from tmcir.models.preprocessing import ImagePreprocessor, read_squares
+from tmcir.settings import claim_folder
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionInstructPix2PixPipeline
+
+_ENCODE_BATCH = 128
+
+
+def train_editor(recipe: EditorRecipe) -> Path:
+    """Train an editor and return its folder, which any diffusers program can load.
+
+    A run that was killed goes on where its last checkpoint stood.
+
+    Raises:
+        TMCIRError: The dataset or the text tower is not there, the folder holds another recipe's
+            run, or a loss is not finite.
+        ImageError: A training image is missing or broken.
+    """
+    accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
+    set_seed(recipe.seed)
+    settings = recipe.dataset
+    dataset = open_dataset(settings.name, settings.root, split="train", **settings.options)
+    towers = load(recipe.text_tower, device="cpu")
+    with accelerator.main_process_first():
+        claim_folder(recipe)
+    names = _names(dataset)
+    paths = [dataset.image_path(name) for name in names]
+    squares = read_squares(paths, ImagePreprocessor(size=recipe.image_size))
+    autoencoder = PatchAutoencoder.fit(squares, **recipe.autoencoder.model_dump())
+    latents = encode_all(autoencoder, squares, _ENCODE_BATCH)
+    pipeline = build_pipeline(recipe, towers, autoencoder)
+    choose = NearestTargets(names, towers.encode_images(paths), recipe.nearest_targets)
+    _denoiser(recipe, pipeline, _Edits(dataset, names, latents, choose), accelerator)
+    target = recipe.folder / "editor"
+    if accelerator.is_main_process:
+        save_pipeline(pipeline, target, editor_card(recipe))
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return target
+
+
+def denoising_loss(model: nn.Module, scheduler: DDIMScheduler, batch: EditBatch) -> Tensor:
+    """Return the mean squared error of the predicted velocity (Salimans and Ho, 2202.00512)."""
+    noisy = scheduler.add_noise(batch.target, batch.noise, batch.timestep)
+    velocity = scheduler.get_velocity(batch.target, batch.noise, batch.timestep)
+    seen = torch.cat([noisy, batch.reference], dim=1)  # [B, 2 C, S, S]
+    seen = seen.contiguous(memory_format=torch.channels_last)
+    predicted = model(seen, batch.timestep, batch.text, return_dict=False)[0]
+    return functional.mse_loss(predicted.float(), velocity)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edits:
+    """The training images as latents, and the edits between them.
+
+    Attributes:
+        dataset: Gives the triplets.
+        names: The images.
+        latents: float [2, N, C, S, S], of the images and of the mirrored images.
+        choose: Chooses the targets.
+    """
+
+    dataset: Dataset
+    names: list[str]
+    latents: Tensor
+    choose: NearestTargets
+
+
+def _names(dataset: Dataset) -> list[str]:
+    """Return the images that training triplets may name, sorted."""
+    names: set[str] = set()
+    for triplet in dataset.training_triplets(0):
+        names.update((triplet.reference, *triplet.answers))
+        if triplet.target is not None:
+            names.add(triplet.target)
+    if not names:
+        raise TMCIRError(f"{dataset.name}: the training split has no triplets to learn edits from")
+    return sorted(names)
+
+
+def _denoiser(
+    recipe: EditorRecipe,
+    pipeline: StableDiffusionInstructPix2PixPipeline,
+    edits: _Edits,
+    accelerator: Accelerator,
+) -> None:
+    """Train the denoiser of a pipeline in place."""
+    settings, device = recipe.denoiser, accelerator.device
+    batch_of = _batches(recipe, pipeline, edits, accelerator)
+
+    def loss(model: nn.Module, step: int) -> Tensor:
+        return denoising_loss(model, pipeline.scheduler, batch_of(step).to(device))
+
+    optimise(
+        "denoiser",
+        pipeline.unet.to(device, memory_format=torch.channels_last),
+        loss,
+        recipe.folder / "denoiser",
+        steps=settings.steps,
+        rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        average=settings.average,
+        checkpoint_minutes=recipe.checkpoint_minutes,
+        accelerator=accelerator,
+    )
+
+
+def _batches(
+    recipe: EditorRecipe,
+    pipeline: StableDiffusionInstructPix2PixPipeline,
+    edits: _Edits,
+    accelerator: Accelerator,
+) -> Callable[[int], EditBatch]:
+    """Return what gives this process's share of a step's batch: a function of the step alone."""
+    settings, rank = recipe.denoiser, accelerator.process_index
+    share = settings.batch_size // accelerator.num_processes
+    rows = {name: row for row, name in enumerate(edits.names)}
+    scaling = float(pipeline.vae.config.scaling_factor)
+    texts = TextStates(lambda missing: text_states(pipeline, missing))
+    dropout = (settings.text_dropout, settings.image_dropout, settings.both_dropout)
+    timesteps = int(pipeline.scheduler.config.num_train_timesteps)
+
+    @lru_cache(maxsize=2)
+    def epoch_of(epoch: int) -> list[Example]:
+        found = examples(edits.dataset, epoch, edits.choose)
+        return random.Random(f"{recipe.seed} edits {epoch}").sample(found, len(found))
+
+    per_epoch = len(epoch_of(0)) // settings.batch_size
+    if per_epoch == 0:
+        raise TMCIRError(
+            f"{len(epoch_of(0))} triplets do not fill a batch of {settings.batch_size}: lower"
+            " denoiser.batch_size"
+        )
+
+    def batch_of(step: int) -> EditBatch:
+        epoch, place = divmod(step, per_epoch)
+        first = place * settings.batch_size + rank * share
+        chosen = epoch_of(epoch)[first : first + share]
+        seed = f"{recipe.seed} denoiser {step} {rank}"
+        return draw(chosen, rows, edits.latents, scaling, texts, dropout, timesteps, seed)
+
+    return batch_of
