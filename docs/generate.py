@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 from typer.main import get_command
 
 from tmcir.cli import app
+from tmcir.generation.recipe import EditorRecipe, GenerateRecipe
 from tmcir.training.recipe import Recipe
 
 DOCS = Path(__file__).parent
@@ -45,10 +46,14 @@ def recipe_settings() -> str:
     parts = [
         f"{NOTE}\n# Recipe settings\n",
         "A setting is changed on the command line by its dotted name:",
-        "`tmcir train RECIPE stages.fuse.epochs=3`.\n",
-        "| setting | default | meaning |\n| --- | --- | --- |",
-        *_settings(Recipe, ""),
+        "`tmcir train RECIPE stages.fuse.epochs=3`.",
     ]
+    for kind in (Recipe, GenerateRecipe, EditorRecipe):
+        parts += [
+            f"\n## tmcir {kind.model_fields['command'].default}\n",
+            "| setting | default | meaning |\n| --- | --- | --- |",
+            *_settings(kind, ""),
+        ]
     return "\n".join(parts) + "\n"
 
 
