@@ -132,7 +132,7 @@ def train_editor(
 
 
 DatasetName = Annotated[
-    str, typer.Argument(help="fashion-iq, cirr, circo, fashion-products or jsonl.")
+    str, typer.Argument(help="fashion-iq, cirr, circo, fashion-products, jsonl or rendered.")
 ]
 DatasetRoot = Annotated[Path, typer.Option(help="Folder of the dataset.")]
 Split = Annotated[

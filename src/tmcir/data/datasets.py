@@ -17,8 +17,11 @@ _HOMES = {
     "circo": "tmcir.data.circo:CIRCO",
     "fashion-products": "tmcir.data.fashion_products:FashionProducts",
     "jsonl": "tmcir.data.jsonl:JSONLines",
+    "rendered": "tmcir.data.rendered.catalogue:RenderedCatalogue",
 }
 DATASETS = tuple(_HOMES)
+# Draws its images itself, into a folder that need not be there.
+_DRAWN = frozenset(["rendered"])
 
 
 def open_dataset(name: str, root: str | Path, split: str | None = None, **options: Any) -> Dataset:
@@ -48,7 +51,7 @@ def open_dataset(name: str, root: str | Path, split: str | None = None, **option
     build = getattr(import_module(module), kind)
     _check_options(name, build, options)
     folder = Path(root).expanduser()
-    if not folder.exists():
+    if name not in _DRAWN and not folder.exists():
         raise TMCIRError(f"{folder}: no such folder, given as the root of {name}")
     if split is not None:
         options["split"] = split
