@@ -22,23 +22,25 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from attributes import trained_classifier
+from attributes import AttributeClassifier, trained_classifier
 from PIL import Image
 
 from tmcir.data.dataset import Triplet
 from tmcir.data.fashion_products import KINDS, FashionProducts
 from tmcir.data.images import read_image
 from tmcir.data.pseudo_targets import read_pseudo_targets
+from tmcir.files import read_json, write_text
 from tmcir.generation import EditorSettings, load_editor
 
 Caption = tuple[str, ...]
+Shares = tuple[int, float, float, float]
 BATCH = 32
+MEASURED = "## Measured"
 
 
 def judged(
     dataset: FashionProducts, triplets: Sequence[Triplet], seen: Sequence[Caption]
-) -> dict[str, tuple[int, float, float, float]]:
+) -> dict[str, Shares]:
     """Return for each kind, and for all: count, shown, kept on average, kept all three."""
     rows: dict[str, list[tuple[float, float, float]]] = {}
     for triplet, caption in zip(triplets, seen, strict=True):
@@ -56,7 +58,7 @@ def judged(
     }
 
 
-def show(name: str, found: dict[str, tuple[int, float, float, float]]) -> None:
+def show(name: str, found: dict[str, Shares]) -> None:
     """Print a line for each kind of change."""
     for kind, (count, shown, kept, whole) in found.items():
         print(
@@ -66,8 +68,29 @@ def show(name: str, found: dict[str, tuple[int, float, float, float]]) -> None:
         )
 
 
+def write_card(path: Path, settings: str, rows: dict[str, dict[str, Shares]]) -> None:
+    """Put the figures into the README of an editor, in place of those that it had."""
+    lines = [
+        MEASURED,
+        "",
+        "`benchmarks/pseudo_targets.py` on the validation split of the product photos, in percent;",
+        f"a classifier trained on real photos judges. Sampling: {settings}.",
+        "",
+        "| what it looks at | kind of change | count | shown | kept | all three kept |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, found in rows.items():
+        for kind, (count, *shares) in found.items():
+            columns = " | ".join(f"{100 * share:.1f}" for share in shares)
+            lines.append(f"| {name} | {kind} | {count:,} | {columns} |")
+    before, _, rest = path.read_text(encoding="utf-8").partition(MEASURED)
+    after = rest.partition("\n## ")[2]
+    tail = f"\n\n## {after}" if after else "\n"
+    write_text(path, before.rstrip() + "\n\n" + "\n".join(lines) + tail)
+
+
 def by_steps(
-    arguments: argparse.Namespace, dataset: FashionProducts, classifier: torch.nn.Module
+    arguments: argparse.Namespace, dataset: FashionProducts, classifier: AttributeClassifier
 ) -> None:
     """Make pseudo-targets by each number of steps, and judge them."""
     triplets = list(dataset.triplets)[: arguments.count]
@@ -94,12 +117,32 @@ def by_steps(
         show(f"pseudo-targets, {steps} steps", found)
 
 
+def by_folder(
+    folder: Path, dataset: FashionProducts, classifier: AttributeClassifier
+) -> dict[str, dict[str, Shares]]:
+    """Judge the pseudo-targets of a folder, and what they are compared with."""
+    drawn = {row.id: row for row in read_pseudo_targets(folder, kept_only=False)}
+    triplets = [triplet for triplet in dataset.triplets if triplet.id in drawn]
+    kept = [triplet for triplet in triplets if not drawn[triplet.id].fell_to]
+    rows = {}
+    for name, chosen, files in (
+        ("pseudo-targets", triplets, [drawn[triplet.id].file for triplet in triplets]),
+        ("pseudo-targets, kept", kept, [drawn[triplet.id].file for triplet in kept]),
+        ("unedited references", triplets, [dataset.image_path(t.reference) for t in triplets]),
+        ("real targets", triplets, [dataset.image_path(str(t.target)) for t in triplets]),
+    ):
+        rows[name] = judged(dataset, chosen, classifier.predict(files))
+        show(name, rows[name])
+    return rows
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder of the product photos")
     parser.add_argument("--folder", type=Path, help="pseudo-targets of the validation split")
     parser.add_argument("--classifier", type=Path, default=Path("runs/attributes.safetensors"))
+    parser.add_argument("--card", type=Path, help="README of the editor, to write the figures to")
     parser.add_argument("--editor", default="mini-editor")
     parser.add_argument("--steps", type=int, nargs="*", default=[])
     parser.add_argument("--guidance", type=float, default=3.0)
@@ -112,16 +155,13 @@ def main() -> None:
         by_steps(arguments, dataset, classifier)
     if arguments.folder is None:
         return
-    drawn = {row.id: row for row in read_pseudo_targets(arguments.folder, kept_only=False)}
-    triplets = [triplet for triplet in dataset.triplets if triplet.id in drawn]
-    kept = [triplet for triplet in triplets if not drawn[triplet.id].fell_to]
-    for name, chosen, files in (
-        ("pseudo-targets", triplets, [drawn[triplet.id].file for triplet in triplets]),
-        ("pseudo-targets, kept", kept, [drawn[triplet.id].file for triplet in kept]),
-        ("unedited references", triplets, [dataset.image_path(t.reference) for t in triplets]),
-        ("real targets", triplets, [dataset.image_path(str(t.target)) for t in triplets]),
-    ):
-        show(name, judged(dataset, chosen, classifier.predict(files)))
+    rows = by_folder(arguments.folder, dataset, classifier)
+    if arguments.card is not None:
+        recipe = read_json(arguments.folder / "recipe.json")["editor"]
+        settings = ", ".join(
+            f"{name} {recipe[name]}" for name in ("steps", "guidance", "image_guidance")
+        )
+        write_card(arguments.card, settings, rows)
 
 
 if __name__ == "__main__":

@@ -369,9 +369,10 @@ def _progress_lines(description: str) -> Callable[[int, int], None]:
     first: int | None = None
 
     def move(done: int, total: int) -> None:
-        nonlocal spoken, first
+        nonlocal began, spoken, first
         now = time.monotonic()
-        first = done if first is None else first
+        if first is None:  # the speed is that from here on, without the time of loading
+            began, first = now, done
         if now - spoken < LINE_SECONDS or done <= first:
             return
         spoken = now
@@ -391,6 +392,22 @@ def recipes() -> None:
 
     for name in recipe_names():
         typer.echo(f"{name:28}{recipe_command(name):14}{recipe_description(name)}")
+
+
+@app.command()
+def models() -> None:
+    """List the models and the editors that the package ships; they need no network.
+
+    Example: `tmcir models`
+    """
+    from tmcir.shipped import EDITOR_INDEX, MODEL_INDEX, shipped_names
+
+    for kind, index, use in (
+        ("model", MODEL_INDEX, "tmcir index GALLERY PHOTOS --model {name}"),
+        ("editor", EDITOR_INDEX, "tmcir generate RECIPE editor.source={name}"),
+    ):
+        for name in shipped_names(index):
+            typer.echo(f"{name:28}{kind:14}{use.format(name=name)}")
 
 
 @app.command()

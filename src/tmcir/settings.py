@@ -15,6 +15,7 @@ from tmcir.errors import TMCIRError, unknown_choice
 from tmcir.files import write_text
 
 TRAIN = "train"
+RECIPE = "recipe.json"
 _COMMAND = "command"
 
 
@@ -131,7 +132,7 @@ def claim_folder(run: RunSettings, changeable: dict[str, Any] | None = None) -> 
     Raises:
         TMCIRError: The folder holds a run with other settings, or cannot be written.
     """
-    path = run.folder / "recipe.json"
+    path = run.folder / RECIPE
     content = run.model_dump_json(indent=2, exclude=changeable) + "\n"
     if not path.exists():
         write_text(path, content)

@@ -1,6 +1,6 @@
 """Pseudo-targets: what a modification text intends, drawn by a diffusion model."""
 
-from tmcir.generation.editor import Editor, load_editor, shipped_editors
+from tmcir.generation.editor import Editor, load_editor
 from tmcir.generation.job import GenerateReport, generate
 from tmcir.generation.recipe import (
     EditorRecipe,
@@ -21,6 +21,5 @@ __all__ = [
     "load_editor",
     "load_editor_recipe",
     "load_generate_recipe",
-    "shipped_editors",
     "train_editor",
 ]

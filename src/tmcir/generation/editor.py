@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,8 @@ from tmcir.generation.pipelines import (
 )
 from tmcir.generation.recipe import EditorSettings
 from tmcir.models.preprocessing import ImagePreprocessor
-
-INDEX = "model_index.json"
+from tmcir.shipped import EDITOR_INDEX as INDEX
+from tmcir.shipped import shipped_folder, shipped_names
 
 
 class Editor:
@@ -136,7 +135,9 @@ def load_editor(settings: EditorSettings, device: str | None = None) -> Editor:
         TMCIRError: There is no such editor, its pipeline is not supported, or a setting does not
             apply to it.
     """
-    folder = _shipped(settings.source) or settings.source
+    folder = settings.source
+    if not Path(folder).is_dir():
+        folder = str(shipped_folder(folder, INDEX) or folder)
     kind = kind_of(_checkpoint_class(folder, settings.source), settings.source)
     call_settings(kind, {name: getattr(settings, name) for name in SETTINGS})
     if settings.negative_prompt and not kind.negative:
@@ -163,20 +164,6 @@ def load_editor(settings: EditorSettings, device: str | None = None) -> Editor:
     return Editor(pipeline, kind, settings)
 
 
-def shipped_editors() -> list[str]:
-    """Return the names of the editors that the package ships."""
-    folder = resources.files("tmcir") / "weights"
-    if not folder.is_dir():
-        return []
-    return sorted(entry.name for entry in folder.iterdir() if (entry / INDEX).is_file())
-
-
-def _shipped(name: str) -> str | None:
-    if name not in shipped_editors():
-        return None
-    return str(resources.files("tmcir") / "weights" / name)
-
-
 def _checkpoint_class(folder: str, source: str) -> str:
     """Return the pipeline class that a checkpoint names."""
     path = Path(folder) / INDEX
@@ -184,7 +171,7 @@ def _checkpoint_class(folder: str, source: str) -> str:
         try:
             path = Path(hf_hub_download(folder, INDEX))
         except (OSError, HfHubHTTPError, HFValidationError) as error:
-            shipped = ", ".join(shipped_editors()) or "none"
+            shipped = ", ".join(shipped_names(INDEX)) or "none"
             raise TMCIRError(
                 f"editor {source}: neither a shipped editor ({shipped}), a folder nor a hub id"
                 f" that can be read: {str(error).strip().splitlines()[0]}"

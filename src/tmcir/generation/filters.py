@@ -17,6 +17,7 @@ from tmcir.generation.recipe import FilterSettings
 from tmcir.models.tmcir import TMCIR
 
 _FULL_CHROMA = 250  # grey levels between the strongest and the weakest channel
+_ROUNDING = 1e-5  # embeddings of one image in two batches may differ by that much
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Scorer:
             after = self._model.encode_images(edited)
             change, text = after - before, self._model.encode_texts(texts)
             cosines = functional.cosine_similarity(change, text, dim=-1).tolist()
-            moved = (change.norm(dim=-1) > 0).tolist()
+            moved = (change.norm(dim=-1) > _ROUNDING).tolist()
             directional = [c if m else None for c, m in zip(cosines, moved, strict=True)]
             to_reference = (before * after).sum(dim=-1).tolist()
         return [

@@ -25,7 +25,7 @@ from tmcir.generation.manifest import Manifest, Row, counts
 from tmcir.generation.page import write_page
 from tmcir.generation.recipe import GenerateRecipe
 from tmcir.models.loading import load
-from tmcir.settings import claim_folder
+from tmcir.settings import RECIPE, claim_folder
 
 PART_ROWS = 64  # what a kill can cost at most, besides the batch at work
 PART_SECONDS = 30.0
@@ -114,7 +114,8 @@ def generate(
     dataset = open_dataset(settings.name, settings.root, recipe.split, **settings.options)
     edits = _edits(recipe, dataset)
     own = [edit for edit in edits if _hash(edit.triplet.id) % shards == number - 1][:limit]
-    claim_folder(recipe, changeable=_CHANGEABLE)
+    if (recipe.folder / RECIPE).exists():  # refused before anything large is loaded
+        claim_folder(recipe, changeable=_CHANGEABLE)
     manifest = Manifest(recipe.folder, name)
     report = GenerateReport(recipe.folder)
     busy = f"{recipe.folder}: shard {number}/{shards} is at work in another process"
@@ -122,6 +123,7 @@ def generate(
         done = manifest.ids()
         waiting = [edit for edit in own if edit.triplet.id not in done]
         if waiting:
+            _sweep(recipe, name, waiting)
             _make(recipe, dataset, waiting, manifest, report, len(own), progress)
     table = manifest.publish(
         lambda rows: judge(rows, recipe.filters), [edit.triplet.id for edit in edits]
@@ -146,6 +148,16 @@ def _edits(recipe: GenerateRecipe, dataset: Dataset) -> list[_Edit]:
     return edits
 
 
+def _sweep(recipe: GenerateRecipe, shard: str, waiting: Sequence[_Edit]) -> None:
+    """Remove what a kill left half-written; other shards may be writing beside this one."""
+    own = {Path(_file_name(edit.triplet.id, recipe.image_format)).name for edit in waiting}
+    for left in recipe.folder.glob("images/*/.*"):
+        if left.name[1:].rpartition(".")[0] in own:
+            left.unlink(missing_ok=True)
+    for left in recipe.folder.glob(f"parts/.{shard}_*"):
+        left.unlink(missing_ok=True)
+
+
 def _make(
     recipe: GenerateRecipe,
     dataset: Dataset,
@@ -158,6 +170,8 @@ def _make(
     """Edit what is waiting, and write pictures before the rows that name them."""
     editor = load_editor(recipe.editor)
     scorer = Scorer(load(recipe.filters.scorer) if recipe.filters.scorer else None)
+    # Not before: an editor that is not there must not leave the folder to a mistaken recipe.
+    claim_folder(recipe, changeable=_CHANGEABLE)
     rows: list[Row] = []
     began = written = time.monotonic()
     finished = total - len(waiting)

@@ -59,6 +59,8 @@ class Manifest:
             TMCIRError: A part is damaged, or the file cannot be written.
         """
         with locked(self._folder / ".manifest.lock"):
+            for left in self._folder.glob(f".{MANIFEST}.*"):  # half-written, by a kill
+                left.unlink(missing_ok=True)
             parts = [_read(part) for part in self._parts()]
             rows = {row["id"]: row for part in parts for row in reversed(part.to_pylist())}
             known = [name for name in order if name in rows]

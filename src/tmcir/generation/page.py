@@ -42,6 +42,7 @@ def write_page(path: Path, recipe: GenerateRecipe, table: pa.Table, dataset: Dat
     """
     places = range(table.num_rows)
     chosen = random.Random(recipe.seed).sample(places, min(EXAMPLES, table.num_rows))
+    rows = table.take(pa.array(chosen, pa.int64())).to_pylist()
     found = counts(table)
     environment = Environment(
         loader=PackageLoader("tmcir.generation"),
@@ -56,7 +57,7 @@ def write_page(path: Path, recipe: GenerateRecipe, table: pa.Table, dataset: Dat
         total=table.num_rows,
         kept=found.pop("", 0),
         fallen=sorted(found.items()),
-        examples=[_example(row, recipe.folder, dataset) for row in table.take(chosen).to_pylist()],
+        examples=[_example(row, recipe.folder, dataset) for row in rows],
     )
     write_text(path, page)
 

@@ -13,19 +13,24 @@ from transformers.utils import cached_file
 from tmcir.errors import TMCIRError
 from tmcir.files import read_json
 from tmcir.models.tmcir import FORMAT, TMCIR
+from tmcir.shipped import MODEL_INDEX, shipped_folder
 
 
 def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
     """Load a model, ready to search with.
 
     Args:
-        source: A model directory, or a folder or Hugging Face id of a TMCIR model or a CLIP. A
-            plain CLIP gets an untrained fusion, which is exactly the normalised sum.
+        source: The name of a shipped model, a model directory, or a folder or Hugging Face id of a
+            TMCIR model or a CLIP. A plain CLIP gets an untrained fusion, which is exactly the
+            normalised sum.
         device: Where the weights go; None takes a GPU where there is one.
 
     Raises:
         TMCIRError: There is no such model, or it is of a kind that is not supported.
     """
+    # What lies here counts before what is shipped: a folder is never shadowed by a name.
+    if not Path(source).is_dir():
+        source = shipped_folder(str(source), MODEL_INDEX) or source
     config = _read_config(str(source))
     if config.get("format") == FORMAT:
         model = TMCIR.from_pretrained(source)
