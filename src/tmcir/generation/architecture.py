@@ -9,17 +9,19 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
-from tmcir.files import write_text
+from tmcir.errors import TMCIRError
+from tmcir.files import read_json, write_text
 from tmcir.generation.autoencoder import PatchAutoencoder
 from tmcir.generation.pipelines import hushed, import_pipeline
 from tmcir.generation.recipe import EditorRecipe
 from tmcir.models.tmcir import TMCIR
+from tmcir.shipped import EDITOR_INDEX, shipped_folder, shipped_names
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionInstructPix2PixPipeline
@@ -73,6 +75,46 @@ def build_pipeline(
         requires_safety_checker=False,
     )
     return pipeline
+
+
+def load_autoencoder(start: str) -> PatchAutoencoder:
+    """Load the autoencoder of an editor of our own, in float32.
+
+    Raises:
+        TMCIRError: There is no such editor, or it is not one of our own.
+    """
+    autoencoder: PatchAutoencoder = _part(PatchAutoencoder, start, "vae")
+    return autoencoder
+
+
+def load_denoiser(pipeline: StableDiffusionInstructPix2PixPipeline, start: str) -> None:
+    """Put the weights of another editor's denoiser into a pipeline.
+
+    Raises:
+        TMCIRError: There is no such editor, or its denoiser is built otherwise.
+    """
+    weights = _part(UNet2DConditionModel, start, "unet").state_dict()
+    try:
+        pipeline.unet.load_state_dict(weights)
+    except RuntimeError:
+        raise TMCIRError(
+            f"start: the denoiser of {start} is built otherwise than the recipe says"
+        ) from None
+
+
+def _part(kind: Any, start: str, name: str) -> Any:
+    folder = Path(start) if Path(start).is_dir() else shipped_folder(start, EDITOR_INDEX)
+    if folder is None:
+        shipped = ", ".join(shipped_names(EDITOR_INDEX)) or "none"
+        raise TMCIRError(f"start: {start} is neither a folder nor a shipped editor ({shipped})")
+    index = read_json(folder / EDITOR_INDEX)
+    if not isinstance(index, dict) or index.get(name, [None, None])[1] != kind.__name__:
+        raise TMCIRError(f"start: {start} is not an editor that `tmcir train-editor` made")
+    try:
+        return kind.from_pretrained(folder / name, use_safetensors=True, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise TMCIRError(f"start: {start} cannot be loaded: {reason}") from None
 
 
 def text_states(pipeline: StableDiffusionInstructPix2PixPipeline, texts: list[str]) -> Tensor:

@@ -24,14 +24,16 @@ for teaching retrieval what a text intends, not for making pictures that people 
 | seed | {seed} |
 | latents | {channels} principal components of patches of {patch} x {patch} pixels |
 | denoiser | {denoiser_steps:,} steps of {denoiser_batch} edits |
+| started from | {start} |
 | text tower | that of the model {tower} |
 
 ## Use
 
     tmcir generate RECIPE editor.source=THIS_FOLDER
 
-or with diffusers alone:
+or with diffusers, where tmcir is installed:
 
+    import tmcir.generation.autoencoder  # diffusers imports nobody's classes by itself
     pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
         THIS_FOLDER, safety_checker=None
     )
@@ -57,4 +59,5 @@ def editor_card(recipe: EditorRecipe) -> str:
         denoiser_steps=recipe.denoiser.steps,
         denoiser_batch=recipe.denoiser.batch_size,
         tower=recipe.text_tower,
+        start=recipe.start or "random weights",
     )

@@ -190,7 +190,8 @@ def _load_pipeline(folder: str, kind: PipelineKind, precision: str) -> Diffusion
     parts: dict[str, Any] = {}
     if kind.pipeline == "QwenImageEditPipeline":
         parts["processor"] = _ImageTextProcessor.from_pretrained(Path(folder) / "processor")
-    with _without_bars():
+    # An autoencoder other than AutoencoderKL, such as that of our own editor, is warned of.
+    with _without_bars(), hushed("diffusers.pipelines.pipeline_utils"):
         return pipeline_class.from_pretrained(
             folder, dtype=getattr(torch, precision), use_safetensors=True, **parts
         )

@@ -165,6 +165,11 @@ class EditorRecipe(RunSettings):
     text_tower: str = Field(
         description="Model whose text tower reads the texts, and whose image tower chooses targets."
     )
+    start: str | None = Field(
+        default=None,
+        description="Editor of our own kind to go on from, by name or folder: its latents are kept,"
+        " and its denoiser must be as this recipe says. None starts from random weights.",
+    )
     image_size: int = Field(default=64, ge=16, description="Side of the pictures, in pixels.")
     nearest_targets: int = Field(
         default=3,

@@ -19,7 +19,13 @@ from torch.nn import functional
 from tmcir.data.dataset import Dataset
 from tmcir.data.datasets import open_dataset
 from tmcir.errors import TMCIRError
-from tmcir.generation.architecture import build_pipeline, save_pipeline, text_states
+from tmcir.generation.architecture import (
+    build_pipeline,
+    load_autoencoder,
+    load_denoiser,
+    save_pipeline,
+    text_states,
+)
 from tmcir.generation.autoencoder import PatchAutoencoder, encode_all
 from tmcir.generation.card import editor_card
 from tmcir.generation.examples import (
@@ -62,9 +68,11 @@ def train_editor(recipe: EditorRecipe) -> Path:
     names = _names(dataset)
     paths = [dataset.image_path(name) for name in names]
     squares = read_squares(paths, ImagePreprocessor(size=recipe.image_size))
-    autoencoder = PatchAutoencoder.fit(squares, **recipe.autoencoder.model_dump())
+    autoencoder = _autoencoder(recipe, squares)
     latents = encode_all(autoencoder, squares, _ENCODE_BATCH)
     pipeline = build_pipeline(recipe, towers, autoencoder)
+    if recipe.start is not None:
+        load_denoiser(pipeline, recipe.start)
     choose = NearestTargets(names, towers.encode_images(paths), recipe.nearest_targets)
     _denoiser(recipe, pipeline, _Edits(dataset, names, latents, choose), accelerator)
     target = recipe.folder / "editor"
@@ -112,6 +120,13 @@ def _names(dataset: Dataset) -> list[str]:
     if not names:
         raise TMCIRError(f"{dataset.name}: the training split has no triplets to learn edits from")
     return sorted(names)
+
+
+def _autoencoder(recipe: EditorRecipe, squares: Tensor) -> PatchAutoencoder:
+    if recipe.start is not None:
+        return load_autoencoder(recipe.start)
+    fitted: PatchAutoencoder = PatchAutoencoder.fit(squares, **recipe.autoencoder.model_dump())
+    return fitted
 
 
 def _denoiser(
