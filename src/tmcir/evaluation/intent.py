@@ -2,7 +2,7 @@
 
 Recall calls every wrong image equally wrong. Where attributes are known, its error has a side: an
 image that kept everything and changed nothing follows the reference too much, and one that changed
-what was asked and lost the rest follows the text too much (METHOD.md, section 6).
+what was asked and lost the rest follows the text too much (METHOD.md, equation 5).
 """
 
 from __future__ import annotations
