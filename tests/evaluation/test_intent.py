@@ -16,9 +16,10 @@ from tests.evaluation.fake import make_embeddings
 from tests.tiny import draw_catalogue
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
 from tmcir.data.fashion_products import KINDS, FashionProducts
+from tmcir.data.mixed import Mixed
 from tmcir.data.rendered.catalogue import RenderedCatalogue
 from tmcir.errors import TMCIRError
-from tmcir.evaluation import Report, score
+from tmcir.evaluation import Embeddings, Report, score
 from tmcir.evaluation.intent import measure_intent
 
 Truth = dict[str, tuple[float, float]]
@@ -245,3 +246,27 @@ def test_the_rendered_catalogue_has_a_protocol_of_its_own(tmp_path: Path) -> Non
     assert list(report.overall.metrics) == ["R@1", "R@10", "R@50", "mAP@10", *FIGURES]
     assert {part.name for part in report.parts} == {t.kind for t in dataset.triplets}
     assert not any(tmp_path.iterdir())  # nothing is drawn to judge a result
+
+
+def test_a_mixture_averages_its_parts(tmp_path: Path) -> None:
+    draw_catalogue(tmp_path / "products")
+    parts = [
+        {"name": "rendered", "root": "drawn", "options": {"items": 80, "queries": 20}},
+        {"name": "fashion-products", "root": "products", "options": {"queries": 30}},
+    ]
+    mixed = Mixed(tmp_path, parts=parts)
+    names, queries = mixed.image_names(), [triplet.id for triplet in mixed.triplets]
+    generator = torch.Generator().manual_seed(0)
+    embeddings = Embeddings(
+        images=torch.randn(len(names), 8, generator=generator),
+        image_rows={name: row for row, name in enumerate(names)},
+        queries=torch.randn(len(queries), 8, generator=generator),
+        query_rows={name: row for row, name in enumerate(queries)},
+    )
+    report = score(embeddings, mixed)
+    assert [part.name for part in report.parts] == ["rendered", "fashion-products"]
+    assert [part.queries for part in report.parts] == [20, 30]
+    assert report.overall.name == "average"
+    assert list(report.overall.metrics) == ["R@1", "R@10", "R@50", *FIGURES]
+    values = [part.metrics["kept@10"].value for part in report.parts]
+    assert report.overall.metrics["kept@10"].value == pytest.approx(sum(values) / 2)

@@ -211,6 +211,7 @@ PROTOCOLS = {
         Protocol("circo", "mAP@10", measure_circo),
         Protocol("fashion200k", "R@10", measure_fashion200k, by_kind=True),
         Protocol("rendered", "mAP@10", measure_rendered, by_kind=True),
+        Protocol("mixed", "R@10", measure_fashion200k),
     )
 }
 """Every protocol by its name."""
