@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmcir.data.dataset import Triplet
+from tmcir.data.dataset import Judgement, Triplet
 from tmcir.data.fashion_products import KINDS, MINIMUM_ITEMS, SPLITS, FashionProducts, pattern_of
 from tmcir.errors import TMCIRError
 
@@ -257,6 +257,39 @@ def test_pairs_do_not_depend_on_the_order_of_the_rows(tmp_path: Path) -> None:
     backwards = FashionProducts(write_products(tmp_path / "b", rows[::-1]), queries=20)
     assert forwards.triplets == backwards.triplets
     assert forwards.tasks()[0].gallery == backwards.tasks()[0].gallery
+
+
+# Judging results
+
+
+def test_a_result_is_judged_by_its_caption(tmp_path: Path) -> None:
+    rows = [
+        *plain_rows(1000, 30, "Men", "Red", "Jeans"),
+        *plain_rows(1100, 30, "Men", "Blue", "Jeans"),
+        *plain_rows(1200, 30, "Women", "Blue", "Tshirts"),
+        *plain_rows(1300, 30, "Women", "White", "Tshirts"),
+        *plain_rows(1400, 1, "Men", "Red", "Caps"),
+    ]
+    dataset = FashionProducts(write_products(tmp_path / "products", rows))
+    query = Triplet("q", "1000", "in blue", "1100", kind="colour")
+    # Kept: gender, pattern and type of the reference, which are those of men's solid jeans.
+    judged = {"1000": (0, 1), "1100": (1, 1), "1200": (1, 1 / 3), "1300": (0, 1 / 3)}
+    for name, (changed, kept) in judged.items():
+        assert dataset.can_judge(name)
+        assert dataset.judge(query, name) == Judgement(changed, kept)
+    for name in ("1400", "1001", "none"):  # without a caption, of another split, of none
+        assert not dataset.can_judge(name)
+        with pytest.raises(TMCIRError, match=f"item '{name}' has no caption"):
+            dataset.judge(query, name)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_result_is_right_where_all_changed_and_all_stayed(catalogue: Path, split: str) -> None:
+    dataset = FashionProducts(catalogue, split, queries=40)
+    for triplet in dataset.triplets[:40]:
+        right = [i.id for i in dataset.items if dataset.judge(triplet, i.id) == Judgement(1, 1)]
+        assert right == list(triplet.answers)
+        assert dataset.judge(triplet, triplet.reference) == Judgement(0, 1)
 
 
 # Training epochs

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tmcir.data.dataset import Judgement
 from tmcir.data.rendered import photos
 from tmcir.data.rendered.catalogue import MANIFEST, SEVERAL, SPLITS, RenderedCatalogue
 from tmcir.data.rendered.changes import Change
@@ -124,6 +125,41 @@ def test_splits_share_no_photo(tmp_path: Path) -> None:
     ]
     assert names[0] | names[1] | names[2] == names[0] ^ names[1] ^ names[2]
     assert garments[0] != garments[1] != garments[2] != garments[0]
+
+
+def test_answers_and_only_they_are_judged_right(test_split: RenderedCatalogue) -> None:
+    gallery = test_split.tasks()[0].gallery
+    for triplet in test_split.triplets:
+        judged = {name: test_split.judge(triplet, name) for name in gallery}
+        assert [n for n in gallery if judged[n] == Judgement(1, 1)] == list(triplet.answers)
+        assert judged[triplet.reference].kept == 1
+        assert judged[triplet.reference].changed < 1
+
+
+def test_judgements_by_counting_attributes(test_split: RenderedCatalogue) -> None:
+    gallery = test_split.tasks()[0].gallery[::7]
+    for triplet in test_split.triplets:
+        reference = test_split.garment_of(triplet.reference)
+        changes = test_split.changes_of(triplet.id).changes
+        free = {name for change in changes for name in change.touched}
+        for name in gallery:
+            found, judged = test_split.garment_of(name), test_split.judge(triplet, name)
+            made = [change.satisfied_by(reference, found) for change in changes]
+            assert judged.changed == pytest.approx(made.count(True) / len(changes))
+            if found.kind == reference.kind and free <= {"sleeve", "length", "fit"}:
+                # Nothing here decides what another attribute may be: all others had to stay.
+                stay = [a for a in ATTRIBUTES if a not in free and len(reference.choices(a)) > 1]
+                same = [a for a in stay if reference.value(a) == found.value(a)]
+                assert judged.kept == pytest.approx(len(same) / len(stay))
+
+
+def test_training_queries_judge_nothing(tmp_path: Path) -> None:
+    train, test = open_small(tmp_path, "train"), open_small(tmp_path)
+    assert not any(train.can_judge(name) for name in train.tasks()[0].gallery)
+    assert all(test.can_judge(name) for name in test.tasks()[0].gallery)
+    assert not test.can_judge("train-000000")
+    with pytest.raises(TMCIRError, match="no item 'train-000000'"):
+        test.judge(test.triplets[0], "train-000000")
 
 
 # Training

@@ -232,11 +232,15 @@ def test_with_one_answer_average_precision_is_the_reciprocal_rank(rank: int, k: 
     assert value == pytest.approx(1 / (rank + 1) if rank < k else 0)
 
 
-def test_equal_images_tie_for_a_single_query_too() -> None:
-    for seed in range(20):
+@pytest.mark.parametrize("queries", [1, 2, 13])
+@pytest.mark.parametrize("images", [1, 15, 101, 4001])
+def test_equal_images_tie_whatever_their_place_and_number(queries: int, images: int) -> None:
+    last = torch.full((queries, 1), images - 1)
+    for seed in range(5):
         generator = torch.Generator().manual_seed(seed)
-        gallery = torch.randn(1, 256, generator=generator).expand(101, -1).contiguous()
-        query = torch.randn(1, 256, generator=generator)
+        gallery = torch.randn(1, 256, generator=generator).expand(images, -1).contiguous()
+        query = torch.randn(queries, 256, generator=generator)
         ((_, scores),) = score_chunks(query, gallery)
-        assert scores.shape == (1, 101)
-        assert answer_ranks(scores, torch.tensor([[0]])).item() == 0
+        assert scores.shape == (queries, images)
+        assert answer_ranks(scores, torch.zeros_like(last)).unique().tolist() == [0]
+        assert answer_ranks(scores, last).unique().tolist() == [images - 1]

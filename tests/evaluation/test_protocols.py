@@ -95,6 +95,21 @@ def test_fashion200k_takes_the_best_answer() -> None:
     assert values == {"R@1": 0, "R@10": 0, "R@50": 1}
 
 
+def test_rendered_adds_precision_over_all_answers() -> None:
+    # Without the reference "0" the answers "2", "4" and "30" are at the places 2, 4 and 30: the
+    # first two count, of min(3, 10) that could. The target is not told from other answers.
+    triplet = Triplet("q", "0", "text", "30", answers=("2", "4", "30"))
+    values = figures(measure("rendered", triplet, numbered(60), remove=True))
+    expected = {"R@1": 0, "R@10": 1, "R@50": 1, "mAP@10": (1 / 2 + 2 / 4) / 3}
+    assert values == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("protocol", ["circo", "rendered"])
+def test_no_queries_give_no_values(protocol: str) -> None:
+    values = PROTOCOLS[protocol].measure(Task("task", [], ["0"], True), QUERY[:0], QUERY)
+    assert {len(value) for value in values.values()} == {0}
+
+
 def test_ties_are_broken_by_gallery_order() -> None:
     # Twelve images with the same score; without the reference "0" the target "10" is the tenth.
     scores = dict.fromkeys(numbered(12), 1.0)

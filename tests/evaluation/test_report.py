@@ -96,6 +96,27 @@ def test_the_table_has_a_column_a_part() -> None:
     assert lines[-1] == "note: careful"
 
 
+def test_the_table_has_a_row_a_part_where_that_is_less_wide() -> None:
+    task = make_task("products", "abcdef")
+    overall, parts = summarise([(task, make_values(1, 0, 0, 0, 0, 1))], FASHION200K)
+    report = Report("d", "val", "fashion200k", "m", "sum", "R@10", overall, tuple(parts))
+    lines = str(report).splitlines()
+    assert lines[2].split() == ["queries", "gallery", "R@10", "R@50", "mean"]
+    assert [line.split()[0] for line in lines[3:10]] == [*"abcdef", "all"]
+    assert lines[3].split()[1:5] == ["1", "3", "100.00", "[100.0,"]
+    assert len({len(line) for line in lines[2:10]}) == 1
+
+
+def test_what_only_some_tasks_have_is_not_averaged() -> None:
+    values = [make_values(1, 0), make_values(1)]
+    values[0]["changed@10"] = values[0]["R@10"]
+    tasks = [make_task("dress", "dd"), make_task("shirt", "s")]
+    measured = list(zip(tasks, values, strict=True))
+    for order in (measured, measured[::-1]):
+        overall, _ = summarise(order, FASHION_IQ)
+        assert list(overall.metrics) == ["R@10", "R@50", "mean"]
+
+
 @pytest.mark.parametrize(
     "change",
     [{"format": "other"}, {"parts": None}, {"overall": {}}, {"overall": {"metrics": {"R": {}}}}],

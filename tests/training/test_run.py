@@ -76,6 +76,27 @@ def test_a_run_learns_and_its_model_loads(catalogue: Path, tmp_path: Path) -> No
     assert sorted((tmp_path / "run" / "fuse" / "tensorboard").iterdir())
 
 
+def test_one_model_learns_from_two_datasets(
+    catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = {"items": 24, "queries": 8, "image_size": 32}
+    parts = [
+        {"name": "rendered", "root": "drawn", "options": drawn},
+        {"name": "fashion-products", "root": str(catalogue), "rate": 0.5},
+        {"name": "cirr", "root": "gone", "optional": True},
+    ]
+    dataset = {"name": "mixed", "root": str(tmp_path), "options": {"parts": parts, "block": 16}}
+    stage = {"epochs": 2, "batch_size": 16, "evaluate_every": 1}
+    recipe = write_recipe(
+        tmp_path / "run.yaml", catalogue, dataset=dataset, stages={"align": stage, "fuse": stage}
+    )
+    folder = train(load_recipe(recipe), validation_score)
+    progress = json.loads((folder.parent / "fuse" / "model" / "training.json").read_text())
+    assert progress["best_metric"] == "R@10"
+    assert "note: cirr is left out of the mixture" in capsys.readouterr().out
+    assert tmcir.load(folder, device="cpu").fusion.statistics_steps > 0
+
+
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(catalogue: Path, tmp_path: Path) -> None:
     undisturbed = start(write_recipe(tmp_path / "whole.yaml", catalogue))
     recipe = write_recipe(tmp_path / "killed.yaml", catalogue)

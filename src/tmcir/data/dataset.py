@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmcir.errors import ImageError, unknown_choice
+from tmcir.errors import ImageError, TMCIRError, unknown_choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,19 @@ class Task:
     triplets: Sequence[Triplet]
     gallery: Sequence[str]
     remove_reference: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How well one result answers a query, by what is known of the images.
+
+    Attributes:
+        changed: Share of what the text asks for that the result shows, in [0, 1].
+        kept: Share of the other attributes in which the result is like the reference, in [0, 1].
+    """
+
+    changed: float
+    kept: float
 
 
 class Dataset(ABC):
@@ -121,6 +134,22 @@ class Dataset(ABC):
     def captions(self) -> Sequence[tuple[str, tuple[str, ...]]]:
         """Return (image name, texts that describe it) pairs for the alignment stage."""
         return []
+
+    def can_judge(self, name: str) -> bool:
+        """Return whether enough is known of an image for ``judge``; by default of none is."""
+        return False
+
+    def judge(self, triplet: Triplet, name: str) -> Judgement:
+        """Say how well an image answers a query, as far as it does.
+
+        Args:
+            triplet: A query of this split.
+            name: An image for which ``can_judge`` is true.
+
+        Raises:
+            TMCIRError: Not enough is known of the image, or of the query.
+        """
+        raise TMCIRError(f"{self.name}: what image {name!r} shows is not known")
 
     def check_protocol(self, protocol: str | None) -> str:
         """Return the protocol's name, the default for None.

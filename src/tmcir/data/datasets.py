@@ -18,6 +18,7 @@ _HOMES = {
     "fashion-products": "tmcir.data.fashion_products:FashionProducts",
     "jsonl": "tmcir.data.jsonl:JSONLines",
     "rendered": "tmcir.data.rendered.catalogue:RenderedCatalogue",
+    "mixed": "tmcir.data.mixed:Mixed",
 }
 DATASETS = tuple(_HOMES)
 # Draws its images itself, into a folder that need not be there.
@@ -51,12 +52,17 @@ def open_dataset(name: str, root: str | Path, split: str | None = None, **option
     build = getattr(import_module(module), kind)
     _check_options(name, build, options)
     folder = Path(root).expanduser()
-    if name not in _DRAWN and not folder.exists():
+    if not is_there(name, folder):
         raise TMCIRError(f"{folder}: no such folder, given as the root of {name}")
     if split is not None:
         options["split"] = split
     dataset: Dataset = build(folder, **options)
     return dataset
+
+
+def is_there(name: str, folder: Path) -> bool:
+    """Return whether a dataset's folder is there, or need not be."""
+    return name in _DRAWN or folder.exists()
 
 
 def _check_options(name: str, build: Any, options: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tmcir.data.dataset import Dataset, Task, Triplet
+from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
 from tmcir.errors import TMCIRError, unknown_choice
 
 KINDS = ("gender", "colour", "pattern", "type")
@@ -213,6 +213,27 @@ class FashionProducts(Dataset):
     def caption_of(self, name: str) -> tuple[str, str, str, str] | None:
         """Return (gender, colour, pattern, type) of an item of this split."""
         return self._by_id[name].caption
+
+    def can_judge(self, name: str) -> bool:
+        """Return whether an item has a caption."""
+        return name in self._by_id and self._by_id[name].caption is not None
+
+    def judge(self, triplet: Triplet, name: str) -> Judgement:
+        """Compare captions: the one attribute that a query changes, and the other three.
+
+        Raises:
+            TMCIRError: The item, or one of the query's, has no caption.
+        """
+        wanted, asked = self._caption(triplet.target or ""), KINDS.index(triplet.kind)
+        old, found = self._caption(triplet.reference), self._caption(name)
+        stayed = [old[kind] == found[kind] for kind in range(len(KINDS)) if kind != asked]
+        return Judgement(float(found[asked] == wanted[asked]), sum(stayed) / len(stayed))
+
+    def _caption(self, name: str) -> tuple[str, str, str, str]:
+        caption = self._by_id[name].caption if name in self._by_id else None
+        if caption is None:
+            raise TMCIRError(f"{self.name} {self.split}: item {name!r} has no caption")
+        return caption
 
     def _draw(self, item: Item, generator: random.Random) -> tuple[Item, Item, int] | None:
         kinds = self._neighbours.kinds(item)

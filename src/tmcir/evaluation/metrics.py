@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from tmcir.errors import TMCIRError
 
@@ -20,6 +21,11 @@ NEVER = 2**62
 
 # Scores computed at once: 16 MB of float32, and a few times that while they are compared.
 CELLS = 4_000_000
+
+# Matrix products take another kernel for a single row, and for the columns that are left over from
+# a multiple of their vector width: there, equal gallery images may get scores that differ in the
+# last bit, and ties would not be ties. So no product has either.
+_ROWS, _WIDTH = 2, 16
 
 
 def score_chunks(
@@ -43,12 +49,12 @@ def score_chunks(
         if not bool(embeddings.isfinite().all()):
             raise TMCIRError(f"a {name} embedding is not finite: the model's weights may be broken")
     step = max(1, cells // max(1, len(gallery)))
+    padded = pad(gallery, (0, 0, 0, -len(gallery) % _WIDTH))
     for start in range(0, len(queries), step):
         rows = slice(start, start + step)
         chunk = queries[rows]
-        # Never a single row: its product takes another kernel, in which equal gallery images may
-        # get scores that differ in the last bit, and ties would not be ties.
-        scores = (chunk.expand(2, -1) @ gallery.T)[:1] if len(chunk) == 1 else chunk @ gallery.T
+        several = chunk.expand(_ROWS, -1) if len(chunk) == 1 else chunk
+        scores = (several @ padded.T)[: len(chunk), : len(gallery)]
         if removed is not None:
             remove(scores, removed[rows])
         yield rows, scores

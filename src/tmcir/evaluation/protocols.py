@@ -24,6 +24,7 @@ CIRR_RECALLS = (1, 5, 10, 50)
 CIRR_SUBSET_RECALLS = (1, 2, 3)
 CIRCO_LENGTHS = (5, 10, 25, 50)
 FASHION200K_RECALLS = (1, 10, 50)
+RENDERED_LENGTH = 10
 
 Values = dict[str, Tensor]
 """Measures by name; each is float64 [Q], in [0, 1], one value a query."""
@@ -132,6 +133,15 @@ def measure_fashion200k(task: Task, queries: Tensor, gallery: Tensor) -> Values:
     return _recalls(_answer_ranks(task, queries, gallery), FASHION200K_RECALLS)
 
 
+def measure_rendered(task: Task, queries: Tensor, gallery: Tensor) -> Values:
+    """Return the recalls of Fashion200K, and mAP@10 over all right answers."""
+    index = GalleryIndex(task)
+    answers = index.answers()
+    ranks, ranked = _rank(index, queries, gallery, answers, RENDERED_LENGTH)
+    precision = average_precision_at(ranked, answers, RENDERED_LENGTH)
+    return _recalls(ranks, FASHION200K_RECALLS) | {f"mAP@{RENDERED_LENGTH}": precision}
+
+
 def measure_cirr(task: Task, queries: Tensor, gallery: Tensor) -> Values:
     """Return R@K, R_subset@K and (R@5 + R_subset@1)/2."""
     index = GalleryIndex(task)
@@ -148,14 +158,10 @@ def measure_cirr(task: Task, queries: Tensor, gallery: Tensor) -> Values:
 def measure_circo(task: Task, queries: Tensor, gallery: Tensor) -> Values:
     """Return mAP@K over all right answers, and R@K by the target alone."""
     index = GalleryIndex(task)
-    answers, targets = index.answers(), index.targets()
-    ranks, lists = [], []
-    for rows, scores in score_chunks(queries, gallery, index.removed()):
-        ranks.append(answer_ranks(scores, targets[rows]))
-        lists.append(top(scores, max(CIRCO_LENGTHS)))
-    ranked = torch.cat(lists)
+    answers = index.answers()
+    ranks, ranked = _rank(index, queries, gallery, index.targets(), max(CIRCO_LENGTHS))
     values = {f"mAP@{k}": average_precision_at(ranked, answers, k) for k in CIRCO_LENGTHS}
-    return values | _recalls(_join(ranks), CIRCO_LENGTHS)
+    return values | _recalls(ranks, CIRCO_LENGTHS)
 
 
 def find_protocol(name: str) -> Protocol:
@@ -176,6 +182,17 @@ def _answer_ranks(task: Task, queries: Tensor, gallery: Tensor) -> Tensor:
     return _join([answer_ranks(scores, answers[rows]) for rows, scores in chunks])
 
 
+def _rank(
+    index: GalleryIndex, queries: Tensor, gallery: Tensor, answers: Tensor, length: int
+) -> tuple[Tensor, Tensor]:
+    """Return the best rank of some answers, long [Q], and the first images, long [Q, length]."""
+    ranks, lists = [], []
+    for rows, scores in score_chunks(queries, gallery, index.removed()):
+        ranks.append(answer_ranks(scores, answers[rows]))
+        lists.append(top(scores, length))
+    return _join(ranks), torch.cat(lists) if lists else torch.empty(0, length).long()
+
+
 def _recalls(ranks: Tensor, lengths: Sequence[int], name: str = "R") -> Values:
     return {f"{name}@{k}": recall_at(ranks, k) for k in lengths}
 
@@ -193,6 +210,8 @@ PROTOCOLS = {
         Protocol("cirr", "(R@5 + R_subset@1)/2", measure_cirr),
         Protocol("circo", "mAP@10", measure_circo),
         Protocol("fashion200k", "R@10", measure_fashion200k, by_kind=True),
+        Protocol("rendered", "mAP@10", measure_rendered, by_kind=True),
+        Protocol("mixed", "R@10", measure_fashion200k),
     )
 }
 """Every protocol by its name."""

@@ -128,7 +128,9 @@ class Report:
             raise TMCIRError(f"{path}: {error}") from None
 
     def __str__(self) -> str:
-        """Return the report as a table of plain text, a column a part."""
+        """Return the report as a table of plain text: a column a part, or a row if that is less
+        wide.
+        """
         head = (
             f"{self.dataset} {self.split}, protocol {self.protocol}; "
             f"model {self.model}, method {self.method}"
@@ -139,12 +141,17 @@ class Report:
 
     def _cells(self) -> list[list[str]]:
         columns = [*self.parts, self.overall]
-        return [
+        cells = [
             ["", *(part.name for part in columns)],
             ["queries", *(f"{part.queries:,}" for part in columns)],
             ["gallery", *(f"{part.gallery:,}" for part in columns)],
             *([name, *(str(part.metrics[name]) for part in columns)] for name in self._names()),
         ]
+        return (
+            cells
+            if len(cells[0]) <= len(cells)
+            else [list(row) for row in zip(*cells, strict=True)]
+        )
 
     def _names(self) -> Sequence[str]:
         return list(self.overall.metrics)
@@ -211,7 +218,8 @@ def _part(
 def _measure_names(measured: Sequence[tuple[Task, Values]]) -> list[str]:
     if not measured:
         raise TMCIRError("there is nothing to evaluate: the dataset gives no tasks")
-    return list(measured[0][1])
+    # What only some tasks have, because in the others no result can be judged, has no average.
+    return [name for name in measured[0][1] if all(name in values for _, values in measured)]
 
 
 def _table(task: str, values: Values, names: list[str]) -> Tensor:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tmcir.data.dataset import Dataset
+from tmcir.data.dataset import Dataset, Task
 from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, Progress, embed
-from tmcir.evaluation.protocols import find_protocol, right_answers
+from tmcir.evaluation.intent import measure_intent
+from tmcir.evaluation.protocols import Protocol, Values, find_protocol, right_answers
 from tmcir.evaluation.report import Report, summarise
 
 if TYPE_CHECKING:
@@ -65,10 +66,8 @@ def score(
         TMCIRError: The protocol is unknown, the labels are hidden, or embeddings are not finite.
     """
     rules = find_protocol(dataset.check_protocol(protocol))
-    measured = [
-        (task, rules.measure(task, embeddings.of_queries(task), embeddings.of_gallery(task)))
-        for task in dataset.tasks(protocol)
-    ]
+    tasks = dataset.tasks(protocol)
+    measured = [(task, _measure(embeddings, dataset, task, rules)) for task in tasks]
     overall, parts = summarise(measured, rules)
     return Report(
         dataset=dataset.name,
@@ -81,6 +80,12 @@ def score(
         parts=tuple(parts),
         notes=dataset.notes,
     )
+
+
+def _measure(embeddings: Embeddings, dataset: Dataset, task: Task, rules: Protocol) -> Values:
+    queries, gallery = embeddings.of_queries(task), embeddings.of_gallery(task)
+    values = rules.measure(task, queries, gallery)
+    return values | measure_intent(dataset, task, queries, gallery)
 
 
 def validation_score(model: TMCIR, dataset: Dataset) -> tuple[str, float]:

@@ -113,7 +113,7 @@ class _Edits:
 def _names(dataset: Dataset) -> list[str]:
     """Return the images that training triplets may name, sorted."""
     names: set[str] = set()
-    for triplet in dataset.training_triplets(0):
+    for triplet in dataset.triplets:
         names.update((triplet.reference, *triplet.answers))
         if triplet.target is not None:
             names.add(triplet.target)

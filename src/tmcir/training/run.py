@@ -58,6 +58,8 @@ def train(recipe: Recipe, validate: Validate | None = None) -> Path:
     accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
     set_seed(recipe.seed)
     dataset = _open(recipe, "train")
+    for note in dataset.notes:
+        accelerator.print(f"note: {note}")
     with accelerator.main_process_first():
         claim_folder(recipe)
     model = build_model(recipe.model, dataset)

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tmcir.data.dataset import Dataset, Task, Triplet
-from tmcir.data.rendered.changes import Change, kept_attributes
+from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
+from tmcir.data.rendered.changes import Change, kept_and_changed, kept_attributes
 from tmcir.data.rendered.collection import Collection, Item
 from tmcir.data.rendered.descriptions import describe
 from tmcir.data.rendered.garment import Garment
@@ -67,7 +67,7 @@ class RenderedCatalogue(Dataset):
     """
 
     name = "rendered"
-    protocols = ("fashion200k",)
+    protocols = ("rendered",)
 
     def __init__(
         self,
@@ -184,6 +184,21 @@ class RenderedCatalogue(Dataset):
         if triplet_id not in self._queries:
             raise TMCIRError(f"rendered {self.split}: no query {triplet_id!r}")
         return self._queries[triplet_id][1]
+
+    def can_judge(self, name: str) -> bool:
+        """Return whether this split has such an item, and queries that say what they ask for."""
+        return self.split != "train" and name in self._collection.by_name
+
+    def judge(self, triplet: Triplet, name: str) -> Judgement:
+        """Say which of a query's changes an item shows, and what else stayed as it was.
+
+        Raises:
+            TMCIRError: This split has no such item, or no such query.
+        """
+        changes = self.changes_of(triplet.id).changes
+        reference, found = self.garment_of(triplet.reference), self.garment_of(name)
+        changed, kept = kept_and_changed(reference, changes, found)
+        return Judgement(changed, kept)
 
     @cached_property
     def _queries(self) -> dict[str, tuple[Triplet, Asked]]:

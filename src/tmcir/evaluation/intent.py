@@ -1,0 +1,60 @@
+"""Intent accuracy: does a result show what the text asks for, and keep the rest of the reference?
+
+Recall calls every wrong image equally wrong. Where attributes are known, its error has a side: an
+image that kept everything and changed nothing follows the reference too much, and one that changed
+what was asked and lost the rest follows the text too much (METHOD.md, equation 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tmcir.data.dataset import Dataset, Task, Triplet
+from tmcir.errors import TMCIRError
+from tmcir.evaluation.metrics import score_chunks, top
+from tmcir.evaluation.protocols import GalleryIndex, Values
+
+LENGTH = 10
+
+
+def measure_intent(dataset: Dataset, task: Task, queries: Tensor, gallery: Tensor) -> Values:
+    """Return changed@10 and kept@10: the means over a query's first ten results.
+
+    Images that cannot be judged have no place in the ranking, so that each query has ten results
+    (fewer only where the gallery has). Only these are judged, not the whole gallery.
+
+    Args:
+        dataset: Judges the results.
+        task: The task.
+        queries: float [Q, D].
+        gallery: float [G, D].
+
+    Returns:
+        Two measures, float64 [Q] each, in [0, 1]; none where no image of the gallery can be
+        judged.
+
+    Raises:
+        TMCIRError: A query has no result that can be judged, or an embedding is not finite.
+    """
+    unknown = torch.tensor([not dataset.can_judge(name) for name in task.gallery])
+    if bool(unknown.all()):
+        return {}
+    rows: list[list[int]] = []
+    for _, scores in score_chunks(queries, gallery, GalleryIndex(task).removed()):
+        rows += top(scores.masked_fill_(unknown, -torch.inf), LENGTH).tolist()
+    results = [[task.gallery[place] for place in row if place >= 0] for row in rows]
+    means = [_judge(dataset, *pair) for pair in zip(task.triplets, results, strict=True)]
+    changed, kept = torch.tensor(means, dtype=torch.float64).view(-1, 2).unbind(dim=1)
+    return {f"changed@{LENGTH}": changed, f"kept@{LENGTH}": kept}
+
+
+def _judge(dataset: Dataset, triplet: Triplet, results: Sequence[str]) -> tuple[float, float]:
+    """Return the mean shares of what changed and of what was kept."""
+    if not results:
+        raise TMCIRError(f"query {triplet.id} of {dataset.name} has no result that can be judged")
+    found = [dataset.judge(triplet, name) for name in results]
+    changed, kept = sum(one.changed for one in found), sum(one.kept for one in found)
+    return changed / len(found), kept / len(found)
