@@ -101,7 +101,7 @@ def test_skipped_images_are_in_no_sample(colours: Colours) -> None:
     samples = align(captions(colours, frozenset(("a", "h"))), 0, False).samples(0)
     assert sorted(sample.target for sample in samples) == list("bcdefg")
     samples = fuse(colours, True, True, skip=frozenset("c")).samples(0)
-    assert [(sample.reference, sample.target) for sample in samples] == [("a", "b"), ("d", "a")]
+    assert {(sample.reference, sample.target) for sample in samples} == {("a", "b"), ("d", "a")}
     samples = fuse(colours, True, True, skip=frozenset("a")).samples(0)
     assert [(sample.reference, sample.target) for sample in samples] == [("b", "c")]
 
@@ -123,12 +123,24 @@ def test_alignment_compares_each_image_with_its_text(colours: Colours, model: TM
 
 
 def test_samples_of_fusion_carry_their_answers_as_group(colours: Colours) -> None:
-    assert fuse(colours, True, True).samples(0) == [
+    samples = fuse(colours, True, True).samples(0)
+    assert sorted(samples, key=lambda sample: str(sample.reference)) == [
         Sample("b", ("in blue",), reference="a", group=("b",)),
         Sample("c", ("red", "is red"), reference="b", group=("c",)),
         # The third has no known target.
         Sample("a", ("green",), reference="d", group=("a",)),
     ]
+
+
+def test_an_epoch_of_any_dataset_has_every_triplet_once_in_an_order_of_its_own(
+    colours: Colours,
+) -> None:
+    colours.triplets = [Triplet(str(n), "a", "change", target="b") for n in range(40)]
+    epochs = [colours.training_triplets(epoch) for epoch in (0, 1, 0)]
+    assert epochs[0] == epochs[2] != epochs[1]
+    for epoch in epochs:
+        assert epoch != colours.triplets
+        assert sorted(epoch, key=lambda triplet: int(triplet.id)) == colours.triplets
 
 
 def test_fusion_follows_the_epochs_of_the_dataset(catalogue: Path) -> None:
@@ -179,7 +191,8 @@ def test_fusion_compares_each_query_with_its_target(
     colours: Colours, model: TMCIR, reference_as_negative: bool
 ) -> None:
     stage = fuse(colours, True, reference_as_negative)
-    samples = [replace(sample, texts=sample.texts[:1]) for sample in stage.samples(0)]
+    ordered = sorted(stage.samples(0), key=lambda sample: str(sample.reference))
+    samples = [replace(sample, texts=sample.texts[:1]) for sample in ordered]
     pairs = stage.embed(model, batch_of(samples, model, colours))
     images = {name: colours.image_path(name) for name in NAMES}
     references = [images[name] for name in "abd"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,8 +129,12 @@ class Dataset(ABC):
         return sorted(names)
 
     def training_triplets(self, epoch: int) -> Sequence[Triplet]:
-        """Return the triplets of a training epoch; the same for the same epoch, always."""
-        return self.triplets
+        """Return the triplets of a training epoch; the same for the same epoch, always.
+
+        In random order: annotation lists what is alike together, and batches of neighbours would
+        have the same negatives in every epoch.
+        """
+        return random.Random(f"{self.name} {epoch}").sample(self.triplets, len(self.triplets))
 
     def captions(self) -> Sequence[tuple[str, tuple[str, ...]]]:
         """Return (image name, texts that describe it) pairs for the alignment stage."""
