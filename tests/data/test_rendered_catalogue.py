@@ -248,6 +248,20 @@ def test_only_missing_pictures_are_drawn(tmp_path: Path) -> None:
     assert files == {f"{name}.jpg" for name in dataset.tasks()[0].gallery}
 
 
+def test_an_image_is_had_before_it_is_drawn_and_all_are_drawn_ahead(tmp_path: Path) -> None:
+    dataset = open_small(tmp_path)
+    names = dataset.image_names()
+    assert all(map(dataset.has_image, names)) and not dataset.has_image("elsewhere")
+    assert list(tmp_path.iterdir()) == []
+    calls: list[tuple[int, int]] = []
+    dataset.prepare(lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (12, 12)
+    assert len(list((tmp_path / "images").iterdir())) == 12
+    calls.clear()
+    dataset.prepare(lambda done, total: calls.append((done, total)))
+    assert calls == []
+
+
 def test_a_picture_that_fails_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,30 @@ def test_saving_and_loading_give_the_same_model(
     assert loaded.identity != trained.identity
 
 
+def test_files_of_half_the_size_load_as_float32(
+    model: TMCIR, photos: list[Path], tmp_path: Path
+) -> None:
+    model.save_pretrained(tmp_path / "whole")
+    model.half_precision_files = True
+    try:
+        model.save_pretrained(tmp_path / "half")
+    finally:
+        model.half_precision_files = False
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.6 * sizes[1]
+    loaded = TMCIR.from_pretrained(tmp_path / "half")
+    assert {weight.dtype for weight in loaded.parameters()} == {torch.float32}
+    assert loaded.encoder.clip.logit_scale.equal(model.encoder.clip.logit_scale)
+    texts = ["in red"] * len(photos)
+    torch.testing.assert_close(
+        loaded.compose(photos, texts), model.compose(photos, texts), atol=2e-3, rtol=0
+    )
+    # What is saved anew is the same model: rounding once is enough.
+    loaded.half_precision_files = True
+    loaded.save_pretrained(tmp_path / "again")
+    assert TMCIR.from_pretrained(tmp_path / "again").identity == loaded.identity
+
+
 def test_the_model_card_survives_saving(model: TMCIR, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "first")
     (tmp_path / "first" / "README.md").write_text("# Measured\n")

@@ -105,9 +105,11 @@ def check_dataset(
 
     Args:
         dataset: The split.
-        progress: Called with the number of images decoded so far, and of all of them.
+        progress: Called with the number of images decoded (before that: drawn) so far, and of all
+            of them.
     """
     names = dataset.image_names()
+    dataset.prepare(progress)
     paths = {name: dataset.find_image(name) for name in names}
     return DataCheck(
         dataset=dataset.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,6 +99,24 @@ class Dataset(ABC):
     @abstractmethod
     def find_image(self, name: str) -> Path | None:
         """Return the path of an image, or None where no file has that name."""
+
+    def has_image(self, name: str) -> bool:
+        """Return whether ``find_image`` would find it; nothing is drawn to find out."""
+        return self.find_image(name) is not None
+
+    def prepare(  # noqa: B027 - what lies in files is ready
+        self, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Make ready all images that are made on demand, as fast as the machine can.
+
+        Call it before all images are read one by one; a dataset of files has nothing to do.
+
+        Args:
+            progress: Called with images made so far, and to make.
+
+        Raises:
+            TMCIRError: An image cannot be written.
+        """
 
     def image_path(self, name: str) -> Path:
         """Return the path of an image.

@@ -92,6 +92,16 @@ class Mixed(Dataset):
         part = self._part_of(name)
         return None if part is None else part.dataset.find_image(part.inside(name))
 
+    def has_image(self, name: str) -> bool:
+        """Return whether a part has that image."""
+        part = self._part_of(name)
+        return part is not None and part.dataset.has_image(part.inside(name))
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Make ready the images of every part."""
+        for part in self._parts:
+            part.dataset.prepare(progress)
+
     def image_names(self) -> list[str]:
         """Return every image that the parts name, sorted, each once."""
         return sorted(p.prefixed(own) for p in self._parts for own in p.dataset.image_names())

@@ -76,6 +76,7 @@ def embed(
     compose = _composer(model, method)
     queries = _queries_by_reference(tasks)
     names = list(dict.fromkeys([*queries, *(name for task in tasks for name in task.gallery)]))
+    dataset.prepare(progress)
     paths = find_images(dataset, names)
     images = torch.empty(len(names), model.embedding_size)
     composed = [torch.empty(0, model.embedding_size)]

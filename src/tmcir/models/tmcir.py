@@ -92,6 +92,8 @@ class TMCIR(
         )
         self.name = name
         self.card: str | None = None
+        #: Whether ``save_pretrained`` writes matrices in float16; what is loaded is float32 again.
+        self.half_precision_files = False
 
     # What the model is
 
@@ -321,8 +323,13 @@ class TMCIR(
                 write_text(folder / name, json.dumps(content, indent=2) + "\n")
             if self.card is not None:
                 write_text(folder / "README.md", self.card)
-            weights = {key: value.contiguous() for key, value in self.state_dict().items()}
+            weights = {key: self._stored(value) for key, value in self.state_dict().items()}
             save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+
+    def _stored(self, weight: Tensor) -> Tensor:
+        # Vectors and numbers (norms, temperature, running statistics) are small: they stay exact.
+        halved = self.half_precision_files and weight.ndim > 1 and weight.is_floating_point()
+        return (weight.half() if halved else weight).contiguous()
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> TMCIR:

@@ -91,7 +91,7 @@ def _check(drawn: Sequence[PseudoTarget], folder: Path, dataset: Dataset) -> Non
     if not drawn:
         raise TMCIRError(f"{folder}: has no pseudo-target that passed the filters")
     for row in drawn:
-        if row.target is None or dataset.find_image(row.reference) is None:
+        if row.target is None or not dataset.has_image(row.reference):
             raise TMCIRError(
                 f"{folder}: holds pseudo-targets of another dataset: {dataset.name} has no image"
                 f" {row.reference!r}"

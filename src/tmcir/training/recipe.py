@@ -68,6 +68,11 @@ class ModelSettings(Settings):
     )
     build: TowerSettings | None = Field(default=None, description="Towers built from nothing.")
     fusion: FusionSettings = Field(default=FusionSettings(), description="The fusion.")
+    files: Literal["float32", "float16"] = Field(
+        default="float32",
+        description="Of the matrices in the run's model directory; float16 halves it, and loads as"
+        " float32.",
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> ModelSettings:

@@ -62,6 +62,7 @@ def train(recipe: Recipe, validate: Validate | None = None) -> Path:
         accelerator.print(f"note: {note}")
     with accelerator.main_process_first():
         claim_folder(recipe)
+        dataset.prepare()
     model = build_model(recipe.model, dataset)
     validation = _validation(recipe, validate)
     done: list[tuple[str, Progress]] = []
@@ -74,6 +75,7 @@ def train(recipe: Recipe, validate: Validate | None = None) -> Path:
         done.append((stage.name, progress))
     target = recipe.folder / "model"
     model.card = model_card(recipe, done)
+    model.half_precision_files = recipe.model.files == "float16"
     if accelerator.is_main_process:
         model.save_pretrained(target)
     accelerator.wait_for_everyone()
@@ -94,7 +96,7 @@ def check_run(recipe: Recipe) -> None:
     for split in ("train", "val"):
         try:
             dataset = _open(recipe, split)
-            missing = [name for name in dataset.image_names() if dataset.find_image(name) is None]
+            missing = [name for name in dataset.image_names() if not dataset.has_image(name)]
         except TMCIRError as error:
             problems.append(f"dataset: {error}")
             continue

@@ -140,6 +140,14 @@ class RenderedCatalogue(Dataset):
             draw_photo(photo)
         return photo.path
 
+    def has_image(self, name: str) -> bool:
+        """Return whether the split has that item, drawn already or not."""
+        return name in self._collection.by_name
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Draw what is missing; see ``draw``."""
+        self.draw(progress)
+
     def draw(
         self,
         progress: Callable[[int, int], None] | None = None,
@@ -155,8 +163,10 @@ class RenderedCatalogue(Dataset):
             TMCIRError: A picture cannot be written.
         """
         photos = [self._photo(item) for item in self._collection.items]
-        self._write_manifest()
-        draw_photos([photo for photo in photos if not photo.path.exists()], workers, progress)
+        missing = [photo for photo in photos if not photo.path.exists()]
+        if missing:
+            self._write_manifest()
+            draw_photos(missing, workers, progress)
 
     def captions(self) -> Sequence[tuple[str, tuple[str, ...]]]:
         """Return each picture with several descriptions of its garment."""
