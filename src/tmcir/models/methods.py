@@ -15,6 +15,10 @@ DEFAULT = "tmcir"
 
 _HOMES = {
     DEFAULT: ("tmcir.models.fusion", "AdaptiveTokenFusion"),
+    "weighted-sum": ("tmcir.models.baselines.weighted_sum", "WeightedSum"),
+    "tirg": ("tmcir.models.baselines.tirg", "TIRG"),
+    "combiner": ("tmcir.models.baselines.combiner", "Combiner"),
+    "pic2word": ("tmcir.models.baselines.pic2word", "Pic2Word"),
 }
 
 
