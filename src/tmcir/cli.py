@@ -391,7 +391,7 @@ def recipes() -> None:
     from tmcir.settings import recipe_command, recipe_description, recipe_names
 
     for name in recipe_names():
-        typer.echo(f"{name:28}{recipe_command(name):14}{recipe_description(name)}")
+        typer.echo(f"{name:32}{recipe_command(name):14}{recipe_description(name)}")
 
 
 @app.command()
