@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import UnionType
 from typing import Any, get_args
 
 import typer
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from typer.main import get_command
 
 from tmcir.cli import app
 from tmcir.generation.recipe import EditorRecipe, GenerateRecipe
+from tmcir.settings import choices
 from tmcir.training.recipe import Recipe
 
 DOCS = Path(__file__).parent
@@ -77,24 +78,23 @@ def _names(parameter: Any) -> str:
     return ", ".join(parameter.opts)
 
 
-def _settings(model: type[BaseModel], prefix: str) -> list[str]:
+def _settings(model: type[BaseModel], prefix: str, note: str = "") -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
-        inner = _inner(field.annotation)
-        if inner is not None:
-            rows += _settings(inner, f"{prefix}{name}.")
-        else:
+        groups = choices(field.annotation)
+        for group in groups:
+            chosen = f"{_only_value(group.model_fields['name'])}: " if len(groups) > 1 else ""
+            rows += _settings(group, f"{prefix}{name}.", chosen)
+        if not groups:
             default = "(required)" if field.default is PydanticUndefined else f"`{field.default}`"
-            rows.append(f"| `{prefix}{name}` | {default} | {field.description} |")
+            rows.append(f"| `{prefix}{name}` | {default} | {note}{field.description} |")
     return rows
 
 
-def _inner(annotation: Any) -> type[BaseModel] | None:
-    choices = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-    for choice in choices:
-        if isinstance(choice, type) and issubclass(choice, BaseModel):
-            return choice
-    return None
+def _only_value(field: FieldInfo) -> str:
+    """Return the name that chooses a group among several, which its field ``name`` allows."""
+    (value,) = get_args(field.annotation)
+    return str(value)
 
 
 def main() -> None:

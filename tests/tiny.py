@@ -51,11 +51,23 @@ def draw_catalogue(root: Path, items: int = 180, side: int = 20) -> Path:
     return root
 
 
-def build_model(dataset: FashionProducts, seed: int = 0, **fusion: Any) -> TMCIR:
+# Settings of the other methods at this size; the tiny text tower has no room for a long prompt.
+METHODS: dict[str, dict[str, Any]] = {
+    "tmcir": FUSION,
+    "weighted-sum": {},
+    "tirg": {},
+    "combiner": {},
+    "pic2word": {"prompt": "* , {text}", "hidden_size": 32},
+}
+
+
+def build_model(
+    dataset: FashionProducts, seed: int = 0, method: str = "tmcir", **fusion: Any
+) -> TMCIR:
     """Build a model of a few thousand weights; random, for plumbing only."""
     torch.manual_seed(seed)
     texts = [text for _, texts in dataset.captions() for text in texts]
     tokenizer = train_tokenizer(texts, vocabulary_size=300, text_length=12)
     preprocessor = ImagePreprocessor(size=TOWERS["image_size"])
     encoder = Encoder(build_clip(tokenizer, **TOWERS), tokenizer, preprocessor)
-    return TMCIR(encoder, {**FUSION, **fusion}, name="tiny").eval()
+    return TMCIR(encoder, {**METHODS[method], **fusion}, name="tiny", method=method).eval()

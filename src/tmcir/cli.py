@@ -65,7 +65,7 @@ def train(
 
     Example: `tmcir train fashion-products-short dataset.root=photos stages.fuse.epochs=3`
     """
-    from tmcir.evaluation import validation_score
+    from tmcir.evaluation import score_weights, validation_score
     from tmcir.training import check_run, load_recipe, train
 
     settings = load_recipe(recipe, overrides or [])
@@ -73,7 +73,7 @@ def train(
         check_run(settings)
         typer.echo(f"{recipe}: nothing wrong")
         return
-    model = train(settings, validation_score)
+    model = train(settings, validation_score, score_weights)
     typer.echo(f"model: {model}")
 
 
@@ -142,7 +142,7 @@ Categories = Annotated[
     str | None, typer.Option(help="Fashion-IQ only: categories, such as dress,shirt.")
 ]
 Method = Annotated[
-    str, typer.Option(help="tmcir (the model's own fusion), or a baseline: image, text, sum.")
+    str, typer.Option(help="tmcir (the model's own method), or a baseline: image, text, sum.")
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images encoded at once.")]
 
@@ -391,7 +391,7 @@ def recipes() -> None:
     from tmcir.settings import recipe_command, recipe_description, recipe_names
 
     for name in recipe_names():
-        typer.echo(f"{name:28}{recipe_command(name):14}{recipe_description(name)}")
+        typer.echo(f"{name:32}{recipe_command(name):14}{recipe_description(name)}")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import resources
@@ -181,23 +182,48 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise TMCIRError(f"override {override!r}: the value is not YAML") from None
 
 
+def choices(annotation: Any) -> list[type[BaseModel]]:
+    """Return the groups of settings that an annotation names: itself, or those of its union."""
+    members = [annotation, *getattr(annotation, "__args__", ())]
+    return [one for one in members if isinstance(one, type) and issubclass(one, BaseModel)]
+
+
 def _describe(kind: type[BaseModel], problem: Any) -> str:
-    place = ".".join(str(part) for part in problem["loc"])
+    place = ".".join(_walk(kind, problem["loc"])[0])
+    last = place.rpartition(".")[2]
     if problem["type"] == "extra_forbidden":
-        valid = _fields_at(kind, problem["loc"][:-1])
-        near = get_close_matches(str(problem["loc"][-1]), valid, n=1)
+        valid = list(_walk(kind, problem["loc"][:-1])[1][0].model_fields)
+        near = get_close_matches(last, valid, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(sorted(valid))}"
         return f"{place}: unknown setting, {hint}"
+    if problem["type"] == "union_tag_invalid":  # a name that says which settings a group has
+        names = re.findall(r"'([^']*)'", problem["ctx"]["expected_tags"])
+        return f"{place}: {unknown_choice(last, problem['ctx']['tag'], names)}"
+    if problem["type"] == "union_tag_not_found":
+        return f"{place}: say which {last} with {place}.name"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{place}: {message}" if place else message
 
 
-def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Return the settings that are valid at a place of the recipe."""
+def _walk(
+    kind: type[BaseModel], location: Sequence[Any]
+) -> tuple[list[str], list[type[BaseModel]]]:
+    """Return a place of the recipe as a person writes it, and the groups of settings it may hold.
+
+    Where a name chooses among several groups, pydantic puts it into the location, too.
+    """
+    path: list[str] = []
+    groups = [kind]
     for part in location:
-        annotation = model.model_fields[part].annotation
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(
-            kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)
-        )
-    return list(model.model_fields)
+        if len(groups) > 1:
+            groups = [group for group in groups if part in _names(group)]
+        else:
+            field = groups[0].model_fields.get(part) if groups else None
+            groups = [] if field is None else choices(field.annotation)
+            path.append(str(part))
+    return path, groups
+
+
+def _names(kind: type[BaseModel]) -> tuple[Any, ...]:
+    """Return the values that choose a group of settings: those of its field ``name``."""
+    return getattr(kind.model_fields["name"].annotation, "__args__", ())

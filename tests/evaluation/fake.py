@@ -23,6 +23,7 @@ class FakeModel:
     """
 
     name = "fake"
+    method = "tmcir"
     device = torch.device("cpu")
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -61,46 +62,62 @@ def plain_query(
 
     mean = float(fusion.similarity_mean)
     theta = mean + fusion.kappa * math.sqrt(float(fusion.similarity_square) - mean**2)
-    matches: dict[int, list[int]] = {j: [] for j in range(len(t))}
-    absorbed = set()
+    if fusion.threshold is not None:
+        theta = fusion.threshold
+    members: dict[int, list[int]] = {j: [] for j in range(len(t))}
+    absorbed = [0.0] * len(v)
     for i in range(len(v)):
         similarities = [cos(v[i], t[j]) for j in range(len(t))]
-        if similarities and max(similarities) >= theta:
-            matches[similarities.index(max(similarities))].append(i)
-            absorbed.add(i)
+        if not similarities or not fusion.merge:
+            continue
+        above = max(similarities) - theta
+        if fusion.match_temperature is None:
+            absorbed[i] = float(above >= 0)
+        else:
+            absorbed[i] = 1 / (1 + math.exp(-above / fusion.match_temperature))
+        if absorbed[i] > 0:
+            members[similarities.index(max(similarities))].append(i)
 
-    tokens, positions, types, sizes = [], [], [], []
+    def place(position: torch.Tensor | float, kind: torch.Tensor | float) -> torch.Tensor:
+        return torch.zeros_like(fusion.query_token) + position + kind
+
+    positions = fusion.text_positions, fusion.patch_positions
+    types = torch.zeros(3, len(fusion.query_token)) if fusion.types is None else fusion.types
+    tokens, places, sizes = [], [], []
     for j in range(len(t)):
-        token, position, kind = t[j], fusion.text_positions[min(j, LENGTH - 1)], 0
-        if matches[j]:
+        token, size, merged = t[j], 1.0, 0.0
+        position = 0 if positions[0] is None else positions[0][min(j, LENGTH - 1)]
+        if members[j]:
             scores = torch.tensor(
-                [cos(v[i], t[j]) / fusion.merge_temperature for i in matches[j]],
+                [
+                    absorbed[i] * math.exp(cos(v[i], t[j]) / fusion.merge_temperature)
+                    for i in members[j]
+                ],
                 dtype=torch.float64,
             )
-            w = scores.exp() / scores.exp().sum()
-            strongest = max(cos(v[i], t[j]) for i in matches[j])
-            alpha = torch.sigmoid(fusion.alpha_scale * strongest + fusion.alpha_offset)
-            mixed = sum(w[n] * v[i] for n, i in enumerate(matches[j]))
+            w = scores / scores.sum()
+            merged = max(absorbed[i] for i in members[j])
+            strongest = max(cos(v[i], t[j]) for i in members[j])
+            alpha = merged * torch.sigmoid(fusion.alpha_scale * strongest + fusion.alpha_offset)
+            mixed = sum(w[n] * v[i] for n, i in enumerate(members[j]))
             token = (1 - alpha) * t[j] + alpha * mixed
-            position = position + sum(
-                w[n] * fusion.patch_positions[i] for n, i in enumerate(matches[j])
-            )
-            kind = 2
+            if positions[1] is not None:
+                moved = sum(w[n] * positions[1][i] for n, i in enumerate(members[j]))
+                position = position + merged * moved
+            size += sum(absorbed[i] for i in members[j])
         tokens.append(token)
-        positions.append(position)
-        types.append(kind)
-        sizes.append(1 + len(matches[j]))
+        places.append(place(position, (1 - merged) * types[0] + merged * types[2]))
+        sizes.append(size if fusion.sizes else 1.0)
     for i in range(len(v)):
-        if i not in absorbed:
+        if absorbed[i] < 1 - 1e-6:
             tokens.append(v[i])
-            positions.append(fusion.patch_positions[i])
-            types.append(1)
-            sizes.append(1)
+            places.append(place(0 if positions[1] is None else positions[1][i], types[1]))
+            sizes.append(1 - absorbed[i])
 
     pooled = torch.cat([v0, t0])
     hidden = [fusion.query_token + fusion.pooled_input(pooled)]
-    for token, position, kind in zip(tokens, positions, types, strict=True):
-        hidden.append(fusion.token_input(fusion.token_norm(token)) + position + fusion.types[kind])
+    for token, where in zip(tokens, places, strict=True):
+        hidden.append(fusion.token_input(fusion.token_norm(token)) + where)
     sequence = torch.stack(hidden)
     bias = torch.tensor([1, *sizes], dtype=torch.float64).log()
     for layer in fusion.layers:
@@ -117,9 +134,22 @@ def plain_query(
         sequence = sequence + layer.attention_output(torch.cat(heads, dim=-1))
         sequence = sequence + layer.mlp(layer.mlp_norm(sequence))
     o = fusion.output_norm(sequence[0])
-    g_v, g_t = 2 * torch.softmax(fusion.gate(pooled), dim=-1)
+    g_v, g_t = (1, 1) if fusion.gate is None else 2 * torch.softmax(fusion.gate(pooled), dim=-1)
     q = g_v * v0 + g_t * t0 + fusion.output.weight @ o
     return q / q.norm()
+
+
+# What an ablation takes away, or puts in the place of something.
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "no merge": {"merge": False},
+    "soft matching": {"match_temperature": 0.1},
+    "fixed threshold": {"threshold": 0.2},
+    "other kappa": {"kappa": 0.0},
+    "no positions": {"positions": False},
+    "no types": {"types": False},
+    "no sizes": {"sizes": False},
+    "no gate": {"gate": False},
+}
 
 
 @settings(deadline=None, max_examples=40)
@@ -127,9 +157,13 @@ def plain_query(
     lengths=st.lists(st.integers(0, LENGTH + 2), min_size=1, max_size=5),
     seed=st.integers(0, 10_000),
     kappa=st.floats(-1.0, 3.0),
+    ablations=st.sets(st.sampled_from(sorted(ABLATIONS)), max_size=3),
 )
-def test_batched_fusion_equals_a_plain_loop(lengths: list[int], seed: int, kappa: float) -> None:
-    fusion = make_fusion(kappa=kappa)
+def test_batched_fusion_equals_a_plain_loop(
+    lengths: list[int], seed: int, kappa: float, ablations: set[str]
+) -> None:
+    changes = {key: value for name in sorted(ablations) for key, value in ABLATIONS[name].items()}
+    fusion = make_fusion(**{"kappa": kappa, **changes})
     image, text = make_features(lengths, seed)
     queries = fusion(image, text).query
     for n, length in enumerate(lengths):
@@ -140,8 +174,9 @@ def test_batched_fusion_equals_a_plain_loop(lengths: list[int], seed: int, kappa
         torch.testing.assert_close(queries[n].double(), expected, atol=2e-5, rtol=0)
 
 
-def test_the_untrained_fusion_is_the_normalised_sum() -> None:
-    fusion = make_fusion(trained=False)
+@pytest.mark.parametrize("name", [None, *ABLATIONS])
+def test_the_untrained_fusion_is_the_normalised_sum(name: str | None) -> None:
+    fusion = make_fusion(trained=False, **(ABLATIONS[name] if name else {}))
     image, text = make_features([3, 5, 0, 1])
     output = fusion(image, text)
     expected = functional.normalize(image.pooled + text.pooled, dim=-1)
@@ -167,6 +202,70 @@ def test_padding_and_company_do_not_change_a_query(trained: bool) -> None:
         row = torch.tensor([n])
         alone = fusion(image.select(row), text.select(row)).query
         torch.testing.assert_close(alone, together[n : n + 1])
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_changes_the_query(name: str) -> None:
+    image, text = make_features([3, 4])
+    # The same weights, except for those that the ablation has not got.
+    whole, ablated = make_fusion(), make_fusion(**ABLATIONS[name])
+    weights = {key: whole.state_dict()[key] for key in ablated.state_dict()}
+    ablated.load_state_dict(weights)
+    before, after = whole(image, text).query, ablated(image, text).query
+    assert (before - after).abs().max() > 1e-4
+    if name in ("no positions", "no types", "no gate"):
+        assert len(weights) < len(whole.state_dict())
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_no_weight_of_an_ablation_is_without_a_gradient(name: str) -> None:
+    """Several processes would wait for one that never comes."""
+    fusion = make_fusion(**ABLATIONS[name]).train()
+    fusion(*make_features([3, 4])).query[:, 0].sum().backward()
+    assert [key for key, weight in fusion.named_parameters() if weight.grad is None] == []
+
+
+def test_soft_matching_becomes_hard_matching() -> None:
+    image, text = make_features([4, 2, 5])
+    hard = make_fusion(kappa=0.5)(image, text)
+    soft = make_fusion(kappa=0.5, match_temperature=1e-5)(image, text)
+    torch.testing.assert_close(soft.query, hard.query)
+    assert torch.equal(soft.merge.assignment, hard.merge.assignment)
+    torch.testing.assert_close(soft.merge.weights, hard.merge.weights)
+    assert soft.sequence_length == hard.sequence_length
+
+
+def test_soft_matching_absorbs_half_of_a_patch_at_the_threshold() -> None:
+    image, text = make_features([4])
+    similarity = make_fusion()(image, text).merge.similarity[0].amax(dim=-1)  # [P]
+    theta = float(similarity[3])
+    merge = make_fusion(threshold=theta, match_temperature=0.05)(image, text).merge
+    torch.testing.assert_close(merge.absorbed[0], torch.sigmoid((similarity - theta) / 0.05))
+    assert merge.absorbed[0, 3] == 0.5
+    assert ((merge.assignment[0] >= 0) == (similarity >= theta)).all()
+    assert merge.counts.sum() == pytest.approx(float(merge.absorbed.sum()))
+
+
+def test_gradients_of_soft_matching_reach_patches_below_the_threshold() -> None:
+    fusion = make_fusion(threshold=0.9, match_temperature=0.2).train()
+    image, text = make_features([3, 4])
+    image.tokens.requires_grad_()
+    output = fusion(image, text)
+    assert (output.merge.assignment == -1).all() and output.sequence_length == 1 + 4 + PATCHES
+    alpha = output.merge.alpha.sum()
+    alpha.backward()
+    assert image.tokens.grad is not None and image.tokens.grad.isfinite().all()
+    assert image.tokens.grad.abs().sum() > 0
+
+
+def test_a_patch_that_is_wholly_absorbed_has_finite_gradients() -> None:
+    fusion = make_fusion(threshold=-1.0, match_temperature=1e-3).train()
+    image, text = make_features([3, 4])
+    image.tokens.requires_grad_()
+    output = fusion(image, text)
+    assert output.sequence_length == 1 + 4
+    output.query[:, 0].sum().backward()
+    assert image.tokens.grad is not None and image.tokens.grad.isfinite().all()
 
 
 def test_absorbed_tokens_leave_the_sequence() -> None:

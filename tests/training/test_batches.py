@@ -13,7 +13,7 @@ from tests.training.colours import NAMES, Colours, names_of
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.errors import ImageError
 from tmcir.models import TMCIR
-from tmcir.models.encoder import TextTokens
+from tmcir.models.features import TextTokens
 from tmcir.training import batches
 from tmcir.training.batches import Batch, ImageStore, Sample, make_batch, random_crops, seeded
 from tmcir.training.stages import fuse

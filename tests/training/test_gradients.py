@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,31 +16,38 @@ from accelerate import Accelerator
 
 from tests.tiny import build_model
 from tmcir.data.fashion_products import FashionProducts
-from tmcir.training.batches import Batch, ImageStore, make_batch
+from tmcir.training.batches import Batch, ImageStore, make_batch, seeded
 from tmcir.training.gradients import Embedder, backward
 from tmcir.training.pairing import make_pairing
 from tmcir.training.recipe import AlignSettings
-from tmcir.training.stages import Stage, align, fuse
+from tmcir.training.stages import Stage, align, fuse, invert
 
 BATCH = 16
 
 
-def build(catalogue: Path, name: str) -> tuple[Embedder, Stage, Batch]:
+def build(
+    catalogue: Path, name: str, method: str = "tmcir", **settings: float
+) -> tuple[Embedder, Stage, Batch]:
     dataset = FashionProducts(catalogue, "train")
-    model = build_model(dataset).train()
-    torch.nn.init.normal_(model.fusion.output.weight, std=0.1)
-    captions = make_pairing(AlignSettings(), dataset)
-    stage = align(captions, 0, False) if name == "align" else fuse(dataset, True, True)
+    model = build_model(dataset, method=method, **settings).train()
+    if method == "tmcir":
+        torch.nn.init.normal_(model.fusion.output.weight, std=0.1)
+    stages = {
+        "align": lambda: align(make_pairing(AlignSettings(), dataset), 0, False),
+        "invert": lambda: invert(dataset, 0, True),
+        "fuse": lambda: fuse(dataset, True, True),
+    }
+    stage = stages[name]()
     store = ImageStore(model, dataset.image_path, limit=1 << 30)
     batch = make_batch(stage.samples(0)[:BATCH], model, store, 0.8, "a seed")
     return Embedder(model, stage), stage, batch
 
 
 def gradients(
-    embedder: Embedder, stage: Stage, batch: Batch, micro: int
+    embedder: Embedder, stage: Stage, batch: Batch, micro: int, seed: str = ""
 ) -> dict[str, torch.Tensor]:
     embedder.zero_grad()
-    loss = backward(embedder, stage, batch, micro, Accelerator(cpu=True))
+    loss = backward(embedder, stage, batch, micro, Accelerator(cpu=True), seed)
     found = {
         name: parameter.grad.clone()
         for name, parameter in embedder.named_parameters()
@@ -62,6 +70,68 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(
         torch.testing.assert_close(parts[key], whole[key], atol=1e-5, rtol=1e-3, msg=key)
 
 
+@pytest.mark.parametrize(
+    ("name", "method", "settings"),
+    [
+        ("fuse", "tmcir", {"match_temperature": 0.1}),
+        ("fuse", "weighted-sum", {}),
+        ("fuse", "tirg", {}),
+        ("fuse", "combiner", {"dropout": 0.0}),
+        ("fuse", "pic2word", {"dropout": 0.0}),
+        ("invert", "pic2word", {"dropout": 0.0}),
+    ],
+)
+def test_micro_batches_change_no_method(
+    catalogue: Path, name: str, method: str, settings: dict[str, float]
+) -> None:
+    embedder, stage, batch = build(catalogue, name, method, **settings)
+    whole = gradients(embedder, stage, batch, BATCH)
+    parts = gradients(embedder, stage, batch, 5)
+    assert whole.keys() == parts.keys()
+    for key in whole:
+        torch.testing.assert_close(parts[key], whole[key], atol=1e-5, rtol=1e-3, msg=key)
+
+
+@pytest.mark.parametrize(
+    ("name", "method"), [("fuse", "combiner"), ("fuse", "pic2word"), ("invert", "pic2word")]
+)
+def test_both_runs_over_a_micro_batch_drop_the_same(
+    catalogue: Path, name: str, method: str
+) -> None:
+    embedder, stage, batch = build(catalogue, name, method, dropout=0.5)
+    found = gradients(embedder, stage, batch, 5, seed="a")
+    # The same in one piece: all micro-batches with their activations, and one backward pass.
+    embedder.zero_grad()
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seeded("a").initial_seed())
+        parts = [embedder(part) for part in batch.split(5)]
+    joined = {
+        field: torch.cat([getattr(part, field) for part in parts])
+        for field in ("left", "right", "hard_negatives", "groups")
+        if getattr(parts[0], field) is not None
+    }
+    loss = stage.loss(replace(parts[0], **joined))
+    loss.backward()
+    torch.testing.assert_close(found.pop("loss"), loss.detach())
+    for key, parameter in embedder.named_parameters():
+        if parameter.grad is not None:
+            gradient = found.pop(key)
+            torch.testing.assert_close(gradient, parameter.grad, atol=1e-5, rtol=1e-3, msg=key)
+    assert not found
+
+
+def test_dropout_is_drawn_from_the_seed_alone(catalogue: Path) -> None:
+    embedder, stage, batch = build(catalogue, "fuse", "combiner")
+    losses = []
+    for seed, micro in (("a", BATCH), ("a", BATCH), ("b", BATCH), ("a", 5), ("a", 5)):
+        torch.manual_seed(len(losses))
+        before = torch.random.get_rng_state()
+        losses.append(gradients(embedder, stage, batch, micro, seed)["loss"].item())
+        assert torch.equal(torch.random.get_rng_state(), before)
+    assert losses[0] == losses[1] != losses[2]
+    assert losses[3] == losses[4]
+
+
 def test_two_processes_give_the_gradients_of_one(catalogue: Path, tmp_path: Path) -> None:
     embedder, stage, batch = build(catalogue, "fuse")
     alone = gradients(embedder, stage, batch, BATCH)
@@ -80,7 +150,8 @@ def test_two_processes_give_the_gradients_of_one(catalogue: Path, tmp_path: Path
                 "MASTER_PORT": str(port),
                 "OMP_NUM_THREADS": "1",
                 "ACCELERATE_USE_CPU": "true",
-                "PYTHONPATH": str(Path(__file__).parents[2]),
+                # This package's sources first, wherever the tests took it from.
+                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]),
             },
         )
         for rank in range(2)

@@ -16,7 +16,7 @@ from tmcir.models import TMCIR
 from tmcir.training.batches import Batch, ImageStore, Sample, make_batch
 from tmcir.training.pairing import Pairing, make_pairing
 from tmcir.training.recipe import AlignSettings
-from tmcir.training.stages import Pairs, align, fuse
+from tmcir.training.stages import Pairs, align, fuse, invert
 
 # Three unit vectors in the plane and their cosines: (a, b) = 0.6, (a, c) = 0, (b, c) = 0.8.
 A, B, C = [1.0, 0.0], [0.6, 0.8], [0.0, 1.0]
@@ -117,6 +117,33 @@ def test_alignment_compares_each_image_with_its_text(colours: Colours, model: TM
     assert pairs.groups[0] == pairs.groups[2] != pairs.groups[1]
     pairs.left.sum().backward(retain_graph=True)
     assert model.encoder.clip.visual_projection.weight.grad is not None
+
+
+# Textual inversion
+
+
+def test_inversion_has_every_image_once_and_no_text(colours: Colours) -> None:
+    stage = invert(colours, 0, True, skip=frozenset("a"))
+    samples = stage.samples(0)
+    # Those of the triplets: a, b, c, d, of which one is skipped.
+    assert sorted(sample.target for sample in samples) == ["b", "c", "d"]
+    assert {sample.texts for sample in samples} == {("",)}
+    assert [sample.group for sample in samples] == [(sample.target,) for sample in samples]
+    assert stage.samples(0) == samples
+    orders = [[one.target for one in invert(colours, seed, True).samples(0)] for seed in range(9)]
+    assert len({tuple(order) for order in orders}) > 1
+
+
+def test_inversion_compares_each_image_with_its_sentence(colours: Colours) -> None:
+    model = build_model(colours, method="pic2word")
+    samples = [Sample(name, ("",), group=(name,)) for name in "bab"]
+    pairs = invert(colours, 0, True).embed(model, batch_of(samples, model, colours))
+    images = model.encode_images([colours.image_path(name) for name in "bab"])
+    torch.testing.assert_close(pairs.left.detach(), images)
+    sentences = model.fusion.describe(images, model.encoder)
+    torch.testing.assert_close(pairs.right, sentences)
+    assert pairs.groups[0] == pairs.groups[2] != pairs.groups[1]
+    assert pairs.hard_negatives is None
 
 
 # Stage 2

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tmcir.evaluation.report import Metric, Part, Report
     from tmcir.evaluation.scoring import evaluate, score, validation_score
     from tmcir.evaluation.submission import validate_submission, write_submission
+    from tmcir.evaluation.tuning import score_weights
 
 __all__ = [
     "Embeddings",
@@ -19,6 +20,7 @@ __all__ = [
     "embed",
     "evaluate",
     "score",
+    "score_weights",
     "validate_submission",
     "validation_score",
     "write_submission",
@@ -29,6 +31,7 @@ _HOMES = {
     "embed": "tmcir.evaluation.embedding",
     "evaluate": "tmcir.evaluation.scoring",
     "score": "tmcir.evaluation.scoring",
+    "score_weights": "tmcir.evaluation.tuning",
     "validation_score": "tmcir.evaluation.scoring",
     "Metric": "tmcir.evaluation.report",
     "Part": "tmcir.evaluation.report",

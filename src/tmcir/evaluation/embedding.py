@@ -14,14 +14,14 @@ from torch import Tensor
 
 from tmcir.data.dataset import Dataset, Task, Triplet
 from tmcir.errors import ImageError, TMCIRError, unknown_choice
-from tmcir.models.baselines import METHODS, Composer
+from tmcir.models.baselines import METHODS, Compose
 from tmcir.models.features import ImageFeatures
 
 if TYPE_CHECKING:
     from tmcir.models.tmcir import TMCIR
 
 OWN_METHOD = "tmcir"
-"""The method that composes queries with the model's own fusion."""
+"""The name that stands for the model's own method, whatever that is."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of images encoded so far, and of all of them."""
@@ -133,8 +133,8 @@ def find_images(dataset: Dataset, names: Sequence[str]) -> list[Path]:
     return paths
 
 
-def _composer(model: TMCIR, method: str) -> Composer:
-    if method == OWN_METHOD:
+def _composer(model: TMCIR, method: str) -> Compose:
+    if method in (OWN_METHOD, model.method):
         return model.fuse
     if method not in METHODS:
         raise unknown_choice("method", method, [OWN_METHOD, *METHODS])
@@ -142,7 +142,7 @@ def _composer(model: TMCIR, method: str) -> Composer:
 
 
 def _compose(
-    model: TMCIR, compose: Composer, features: ImageFeatures, pairs: list[tuple[int, Triplet]]
+    model: TMCIR, compose: Compose, features: ImageFeatures, pairs: list[tuple[int, Triplet]]
 ) -> Tensor:
     """Compose queries, each given with the row of its reference image: float32 [N, D]."""
     rows = torch.tensor([row for row, _ in pairs], device=features.pooled.device)

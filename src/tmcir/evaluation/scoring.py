@@ -28,7 +28,8 @@ def evaluate(
         model: The model.
         dataset: A split whose labels are known.
         protocol: One of ``dataset.protocols``; None takes the first.
-        method: ``tmcir`` for the model's own fusion, or a baseline: image, text, sum.
+        method: ``tmcir`` for the model's own method, whose name the report then gives; or a
+            baseline over its towers: image, text, sum.
         batch_size: Images encoded at once.
         progress: Called after every batch of images.
 
@@ -43,7 +44,8 @@ def evaluate(
         if task.triplets:
             right_answers(task.triplets[0])
     embeddings = embed(model, dataset, tasks, method, batch_size, progress)
-    return score(embeddings, dataset, protocol, model.name, method)
+    used = model.method if method == OWN_METHOD else method
+    return score(embeddings, dataset, protocol, model.name, used)
 
 
 def score(

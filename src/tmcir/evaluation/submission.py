@@ -64,7 +64,7 @@ def submit(
         model: The model.
         dataset: The split.
         folder: Gets the files.
-        method: ``tmcir`` for the model's own fusion, or a baseline: image, text, sum.
+        method: ``tmcir`` for the model's own method, or a baseline: image, text, sum.
         batch_size: Images encoded at once.
         progress: Called after every batch of images.
 

@@ -1,4 +1,4 @@
-"""Models: CLIP's towers, adaptive token fusion, and the two together."""
+"""Models: CLIP's towers, adaptive token fusion and its baselines, and the two together."""
 
 from tmcir.models.loading import load
 from tmcir.models.tmcir import TMCIR, Explanation

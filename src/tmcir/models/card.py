@@ -25,8 +25,8 @@ TEMPLATE = f"""---
 # A TMCIR model for composed image retrieval
 
 A reference image and a modification text become one query embedding, by adaptive token fusion
-(TMCIR, https://arxiv.org/abs/2504.10995). No figures are on record for these weights: measure them
-with `tmcir evaluate` before you rely on them.
+(TMCIR, https://arxiv.org/abs/2504.10995) unless `config.json` names another method. No figures are
+on record for these weights: measure them with `tmcir evaluate` before you rely on them.
 
 {USE}"""
 """The card of a model that nobody has written one for; a Jinja template of huggingface_hub."""

@@ -6,7 +6,6 @@ width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,21 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerBase
 
-from tmcir.models.features import ImageFeatures, TextFeatures
+from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.stem import ConvolutionalStem
-
-
-@dataclass(frozen=True, slots=True)
-class TextTokens:
-    """Tokenised texts: ids long [N, L + 2], right-padded; lengths long [N], start and end in."""
-
-    ids: Tensor
-    lengths: Tensor
-
-    def to(self, device: torch.device) -> TextTokens:
-        """Return the same tokens on ``device``."""
-        return TextTokens(self.ids.to(device), self.lengths.to(device))
 
 
 class Encoder(nn.Module):
@@ -55,6 +42,11 @@ class Encoder(nn.Module):
     def embedding_size(self) -> int:
         """D, the size of the joint space."""
         return int(self.clip.config.projection_dim)
+
+    @property
+    def text_width(self) -> int:
+        """W, the width of the text tower and of its word embeddings."""
+        return int(self.clip.config.text_config.hidden_size)
 
     @property
     def patches(self) -> int:
@@ -92,7 +84,33 @@ class Encoder(nn.Module):
             pooled=functional.normalize(pooled.float(), dim=-1),
             tokens=content,
             mask=index < (tokens.lengths - 2)[:, None],
+            source=tokens,
         )
+
+    def word_embeddings(self, ids: Tensor) -> Tensor:
+        """Return what the text tower reads for token ids, without positions: float [..., W]."""
+        embedded: Tensor = self.clip.text_model.embeddings.token_embedding(ids)
+        return embedded
+
+    def read_words(self, words: Tensor, lengths: Tensor) -> Tensor:
+        """Run the text tower over word embeddings in place of ids, as textual inversion needs it.
+
+        Args:
+            words: float [N, T, W], start and end token in, right-padded.
+            lengths: long [N], start and end token in.
+
+        Returns:
+            float [N, D], L2-normalised: the pooled embedding, that of the end token.
+        """
+        tower = self.clip.text_model
+        states = tower.embeddings(inputs_embeds=words)
+        # The tower builds its causal mask from ids alone: an explicit one for its layers.
+        future = torch.full(states.shape[1:2] * 2, -torch.inf, device=states.device).triu(1)
+        mask = future.to(states.dtype)[None, None]  # [1, 1, T, T]
+        output = tower.encoder(inputs_embeds=states, attention_mask=mask)
+        ends = output.last_hidden_state[torch.arange(len(words), device=words.device), lengths - 1]
+        pooled = self.clip.text_projection(tower.final_layer_norm(ends))  # [N, D]
+        return functional.normalize(pooled.float(), dim=-1)
 
     def tokenize(self, texts: list[str]) -> TextTokens:
         """Tokenise texts, padded to the longest; at least one column of content."""

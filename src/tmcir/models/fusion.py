@@ -9,65 +9,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tmcir.models.composer import Composer, Composition, MergeMap
 from tmcir.models.features import ImageFeatures, TextFeatures
+from tmcir.models.matching import match
+
+if TYPE_CHECKING:
+    from tmcir.models.encoder import Encoder
 
 _TEXT, _PATCH, _MERGED = 0, 1, 2
-
-
-@dataclass(frozen=True, slots=True)
-class MergeMap:
-    """Which patch went into which word (equations 2 and 3).
-
-    Attributes:
-        similarity: float [N, P, L], S_ij, cosine of patch i and text token j; -1 at padding.
-        assignment: long [N, P], the text token that absorbed a patch, -1 where it stays itself.
-        weights: float [N, P, L], w_ij; every column with a match sums to 1, others are 0.
-        alpha: float [N, L], share of the image in a merged token; 0 where nothing matched.
-        threshold: float [N], theta.
-    """
-
-    similarity: Tensor
-    assignment: Tensor
-    weights: Tensor
-    alpha: Tensor
-    threshold: Tensor
-
-    @property
-    def matched_share(self) -> Tensor:
-        """Share of patches that a word absorbed, float [N]."""
-        return (self.assignment >= 0).float().mean(dim=1)
-
-
-@dataclass(frozen=True, slots=True)
-class FusionOutput:
-    """What a fusion says of N queries.
-
-    Attributes:
-        query: float [N, D], L2-normalised.
-        gate: float [N, 2], (g_v, g_t): how much of the pooled image and text embedding is in it.
-        merge: The merge map.
-        sequence_length: T, tokens that the layers read, query token included.
-    """
-
-    query: Tensor
-    gate: Tensor
-    merge: MergeMap
-    sequence_length: int
+# A patch of which less than this is left has left the sequence.
+_NOTHING_LEFT = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """A padded sequence: values [N, T, D], positions [N, T, H]; types, sizes and mask [N, T]."""
+    """A padded sequence: values [N, T, D], places [N, T, H]; log_sizes and mask [N, T].
+
+    ``places`` holds what tells a token's position and type, ``log_sizes`` its attention bias.
+    """
 
     values: Tensor
-    positions: Tensor
-    types: Tensor
-    sizes: Tensor
+    places: Tensor
+    log_sizes: Tensor
     mask: Tensor
 
 
@@ -108,12 +77,13 @@ class FusionLayer(nn.Module):
         return output
 
 
-class AdaptiveTokenFusion(nn.Module):
+class AdaptiveTokenFusion(Composer):
     """Compose a query embedding from the tokens of an image and of a text.
 
     Similar patch and text tokens are merged (equations 2 and 3), the rest stay as they are, and a
     small transformer reads the shortened sequence. Untrained, the query is exactly the normalised
     sum of the two pooled embeddings: the output projection W starts at zero, the gate at (1, 1).
+    The settings from ``merge`` on take single parts of the method away, to measure what they bring.
 
     Args:
         embedding_size: D, size of CLIP's joint space.
@@ -125,8 +95,17 @@ class AdaptiveTokenFusion(nn.Module):
         kappa: theta = mean + kappa * std of the patch-word similarities.
         merge_temperature: tau_m of equation (3).
         merge: False keeps every token: the same transformer without its merge.
+        threshold: A fixed theta in place of the one by ``kappa``.
+        match_temperature: tau_s of soft matching, where a word absorbs a part of each of its
+            patches and none leaves the sequence; None matches hard.
+        positions: False leaves out the position vectors.
+        types: False leaves out the vectors that tell text, patch and merged tokens apart.
+        sizes: False leaves out proportional attention: a merged token counts as one.
+        gate: False fixes the gate at (1, 1).
         statistics_momentum: Share of a training step in the running mean and std.
     """
+
+    title = "TMCIR (https://arxiv.org/abs/2504.10995)"
 
     similarity_mean: Tensor
     similarity_square: Tensor
@@ -144,33 +123,40 @@ class AdaptiveTokenFusion(nn.Module):
         kappa: float = 1.0,
         merge_temperature: float = 0.1,
         merge: bool = True,
+        threshold: float | None = None,
+        match_temperature: float | None = None,
+        positions: bool = True,
+        types: bool = True,
+        sizes: bool = True,
+        gate: bool = True,
         statistics_momentum: float = 0.01,
     ) -> None:
         super().__init__()
         self.kappa = kappa
         self.merge_temperature = merge_temperature
         self.merge = merge
+        self.threshold = threshold
+        self.match_temperature = match_temperature
+        self.sizes = sizes
         self.statistics_momentum = statistics_momentum
+
+        def vectors(count: int, wanted: bool = True) -> nn.Parameter | None:
+            return nn.Parameter(torch.randn(count, hidden_size) * 0.02) if wanted else None
 
         self.token_norm = nn.LayerNorm(embedding_size)
         self.token_input = nn.Linear(embedding_size, hidden_size)
         self.pooled_input = nn.Linear(2 * embedding_size, hidden_size)
         self.query_token = nn.Parameter(torch.randn(hidden_size) * 0.02)
-        self.text_positions = nn.Parameter(torch.randn(text_length, hidden_size) * 0.02)
-        self.patch_positions = nn.Parameter(torch.randn(patches, hidden_size) * 0.02)
-        self.types = nn.Parameter(torch.randn(3, hidden_size) * 0.02)
+        self.text_positions = vectors(text_length, positions)
+        self.patch_positions = vectors(patches, positions)
+        self.types = vectors(3, types)
         self.alpha_scale = nn.Parameter(torch.ones(()))  # c1
         self.alpha_offset = nn.Parameter(torch.zeros(()))  # c0
         self.layers = nn.ModuleList(FusionLayer(hidden_size, heads) for _ in range(layers))
         self.output_norm = nn.LayerNorm(hidden_size)
         self.output = nn.Linear(hidden_size, embedding_size, bias=False)  # W
-        self.gate = nn.Sequential(
-            nn.Linear(2 * embedding_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, 2)
-        )
-        gate_output = self.gate[-1]
-        assert isinstance(gate_output, nn.Linear)
-        for start_at_zero in (self.output.weight, gate_output.weight, gate_output.bias):
-            nn.init.zeros_(start_at_zero)
+        nn.init.zeros_(self.output.weight)
+        self.gate = _gate(embedding_size, hidden_size) if gate else None
 
         self.register_buffer("similarity_mean", torch.zeros(()))
         self.register_buffer("similarity_square", torch.zeros(()))
@@ -178,12 +164,20 @@ class AdaptiveTokenFusion(nn.Module):
         # Sum, sum of squares and count since the last update; float64, not part of a checkpoint.
         self.register_buffer("_pending", torch.zeros(3, dtype=torch.float64), persistent=False)
 
-    def forward(self, image: ImageFeatures, text: TextFeatures) -> FusionOutput:
+    @classmethod
+    def for_encoder(cls, encoder: Encoder, **settings: Any) -> Self:
+        """Build the fusion for these towers."""
+        return cls(encoder.embedding_size, encoder.patches, encoder.text_length, **settings)
+
+    def forward(
+        self, image: ImageFeatures, text: TextFeatures, encoder: Encoder | None = None
+    ) -> Composition:
         """Compose N queries.
 
         Args:
             image: Features of N reference images.
             text: Features of N modification texts. A text without content tokens is allowed.
+            encoder: Not used.
 
         Returns:
             The queries and the fusion's account of itself.
@@ -192,9 +186,11 @@ class AdaptiveTokenFusion(nn.Module):
         merge_map = self.match(image.tokens, text)
         tokens = self._drop_absorbed(self._merge(image.tokens, text, merge_map))
         read = self._read(pooled, tokens)
-        gate = 2 * functional.softmax(self.gate(pooled).float(), dim=-1)
+        gate = torch.ones_like(pooled[:, :2])
+        if self.gate is not None:
+            gate = 2 * functional.softmax(self.gate(pooled).float(), dim=-1)
         query = gate[:, :1] * image.pooled + gate[:, 1:] * text.pooled + self.output(read)
-        return FusionOutput(
+        return Composition(
             query=functional.normalize(query.float(), dim=-1),
             gate=gate,
             merge=merge_map,
@@ -211,25 +207,15 @@ class AdaptiveTokenFusion(nn.Module):
         content = text.mask[:, None, :].expand_as(similarity)
         if self.training and torch.is_grad_enabled():
             self._collect(similarity.detach(), content)
-        threshold = self._threshold(similarity, content)
-        similarity = similarity.masked_fill(~content, -1.0)
-
-        best, word = similarity.max(dim=-1)  # [N, P]
-        matched = (best >= threshold[:, None]) & text.mask.any(dim=1, keepdim=True)
-        if not self.merge:
-            matched = torch.zeros_like(matched)
-        chosen = functional.one_hot(word, similarity.shape[-1]).bool() & matched[..., None]
-        # A finite floor instead of -inf: a word without matches must not make 0 / 0.
-        logits = (similarity / self.merge_temperature).masked_fill(~chosen, -1e9)
-        weights = functional.softmax(logits, dim=1) * chosen
-        strongest = similarity.masked_fill(~chosen, -1.0).amax(dim=1)  # [N, L]
-        alpha = torch.sigmoid(self.alpha_scale * strongest + self.alpha_offset)
-        return MergeMap(
-            similarity=similarity,
-            assignment=word.masked_fill(~matched, -1),
-            weights=weights,
-            alpha=alpha * chosen.any(dim=1),
-            threshold=threshold,
+        return match(
+            similarity,
+            text.mask,
+            self._theta(similarity, content),
+            self.alpha_scale,
+            self.alpha_offset,
+            self.merge_temperature,
+            self.match_temperature,
+            self.merge,
         )
 
     def update_statistics(self) -> None:
@@ -255,12 +241,14 @@ class AdaptiveTokenFusion(nn.Module):
         seen = torch.stack([values.sum(), values.square().sum(), content.sum().double()])
         self._pending += seen
 
-    def _threshold(self, similarity: Tensor, content: Tensor) -> Tensor:
+    def _theta(self, similarity: Tensor, content: Tensor) -> Tensor:
         """Return theta per sample, float [N].
 
         From the running statistics once there are any; before, from the sample's own
         similarities, so that a result never depends on what else is in the batch.
         """
+        if self.threshold is not None:
+            return similarity.new_full(similarity.shape[:1], self.threshold)
         if self.statistics_steps > 0:
             mean, square = self.similarity_mean, self.similarity_square
             theta = mean + self.kappa * (square - mean**2).clamp(min=0).sqrt()
@@ -273,31 +261,39 @@ class AdaptiveTokenFusion(nn.Module):
 
     def _merge(self, patches: Tensor, text: TextFeatures, merge: MergeMap) -> _Tokens:
         """Build the sequence [words, merged or not; patches], absorbed patches masked out."""
-        samples, length = text.mask.shape
-        patch_count = patches.shape[1]
         weights = merge.weights.to(patches.dtype)
         absorbed = torch.einsum("npl,npd->nld", weights, patches)
         alpha = merge.alpha.to(patches.dtype)[..., None]
         words = (1 - alpha) * text.tokens + alpha * absorbed  # equation (3)
 
-        index = torch.arange(length, device=patches.device)
-        word_positions = self.text_positions[index.clamp(max=len(self.text_positions) - 1)]
-        word_positions = word_positions + torch.einsum("npl,ph->nlh", weights, self.patch_positions)
-        patch_positions = self.patch_positions.expand(samples, -1, -1)
-
-        matched = merge.assignment >= 0  # [N, P]
-        counts = torch.zeros_like(text.mask, dtype=torch.long).scatter_add_(
-            1, merge.assignment.clamp(min=0), matched.long()
-        )  # [N, L]
-        word_types = torch.where(counts > 0, _MERGED, _TEXT)
-        patch_types = torch.full((samples, patch_count), _PATCH, device=patches.device)
+        left = merge.absorbed < 1 - _NOTHING_LEFT  # [N, P]
+        # What is left of a patch is its size; masked first, for log(0) would have no gradient.
+        patch_sizes = (-merge.absorbed.masked_fill(~left, 0)).log1p()
+        word_sizes = merge.counts.log1p() if self.sizes else torch.zeros_like(merge.counts)
         return _Tokens(
             values=torch.cat([words, patches], dim=1),  # [N, L + P, D]
-            positions=torch.cat([word_positions, patch_positions], dim=1),
-            types=torch.cat([word_types, patch_types], dim=1),
-            sizes=torch.cat([1 + counts, torch.ones_like(patch_types)], dim=1),
-            mask=torch.cat([text.mask, ~matched], dim=1),
+            places=self._places(merge),
+            log_sizes=torch.cat([word_sizes, patch_sizes], dim=1),
+            mask=torch.cat([text.mask, left], dim=1),
         )
+
+    def _places(self, merge: MergeMap) -> Tensor:
+        """Return what tells positions and types of [words; patches] apart, [N, L + P, H]."""
+        samples, patches, words = merge.weights.shape
+        places = self.query_token.new_zeros(samples, words + patches, len(self.query_token))
+        merged = merge.merged[..., None].to(places.dtype)  # [N, L, 1]
+        if self.text_positions is not None and self.patch_positions is not None:
+            index = torch.arange(words, device=places.device)
+            own = self.text_positions[index.clamp(max=len(self.text_positions) - 1)]
+            weights = merge.weights.to(places.dtype)
+            moved = own + merged * torch.einsum("npl,ph->nlh", weights, self.patch_positions)
+            stayed = self.patch_positions.expand(samples, -1, -1)
+            places = places + torch.cat([moved, stayed], dim=1)
+        if self.types is not None:
+            of_words = self.types[_TEXT].lerp(self.types[_MERGED], merged)  # [N, L, H]
+            of_patches = self.types[_PATCH].expand(samples, patches, -1)
+            places = places + torch.cat([of_words, of_patches], dim=1)
+        return places
 
     @staticmethod
     def _drop_absorbed(tokens: _Tokens) -> _Tokens:
@@ -310,23 +306,29 @@ class AdaptiveTokenFusion(nn.Module):
 
         return _Tokens(
             values=pick(tokens.values),
-            positions=pick(tokens.positions),
-            types=tokens.types.gather(1, order),
-            sizes=tokens.sizes.gather(1, order),
+            places=pick(tokens.places),
+            log_sizes=tokens.log_sizes.gather(1, order),
             mask=tokens.mask.gather(1, order),
         )
 
     def _read(self, pooled: Tensor, tokens: _Tokens) -> Tensor:
         """Run the layers over [query token; tokens]; return the query token's state o, [N, H]."""
-        hidden = self.token_input(self.token_norm(tokens.values))
-        hidden = hidden + tokens.positions + self.types[tokens.types]
+        hidden = self.token_input(self.token_norm(tokens.values)) + tokens.places
         query = (self.query_token + self.pooled_input(pooled))[:, None]  # [N, 1, H]
         sequence = torch.cat([query, hidden], dim=1)  # [N, 1 + T, H]
 
         # Proportional attention, and -inf at padding; the query token has size 1.
-        bias = tokens.sizes.to(torch.float32).log().masked_fill(~tokens.mask, -math.inf)
+        bias = tokens.log_sizes.masked_fill(~tokens.mask, -math.inf)
         bias = functional.pad(bias, (1, 0))[:, None, None, :]  # [N, 1, 1, 1 + T]
         for layer in self.layers:
             sequence = layer(sequence, bias)
         read: Tensor = self.output_norm(sequence[:, 0])
         return read
+
+
+def _gate(embedding_size: int, hidden_size: int) -> nn.Sequential:
+    """Return the MLP of the gate; it starts at (0, 0), whose softmax is even."""
+    hidden, output = nn.Linear(2 * embedding_size, hidden_size), nn.Linear(hidden_size, 2)
+    nn.init.zeros_(output.weight)
+    nn.init.zeros_(output.bias)
+    return nn.Sequential(hidden, nn.GELU(), output)

@@ -1,4 +1,4 @@
-"""The model: CLIP's towers and adaptive token fusion, saved and loaded as one directory."""
+"""The model: CLIP's towers and a composition method, saved and loaded as one directory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,9 +23,10 @@ from transformers.utils import cached_file
 from tmcir.errors import TMCIRError
 from tmcir.files import read_json, staged_directory, write_text
 from tmcir.models.card import TEMPLATE
-from tmcir.models.encoder import Encoder, TextTokens, create_clip
-from tmcir.models.features import ImageFeatures, TextFeatures
-from tmcir.models.fusion import AdaptiveTokenFusion, FusionOutput
+from tmcir.models.composer import Composition, MergeMap
+from tmcir.models.encoder import Encoder, create_clip
+from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
+from tmcir.models.methods import DEFAULT, build_composer
 from tmcir.models.preprocessing import ImagePreprocessor, read_squares
 
 ImageSource = str | Path | Image.Image
@@ -38,26 +39,26 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The model's account of one query.
+    """The model's account of one query; a method that has no such part leaves it None.
 
     Attributes:
         gate: (g_v, g_t), weights of the pooled image and text embedding; they sum to 2.
-        matched_share: Share of the patches that a word absorbed, in [0, 1].
         words: The pieces of the text, in order.
+        grid: Rows and columns of the patch grid.
+        matched_share: Share of the patches that words absorbed, in [0, 1].
         merged: For every word the patches that it absorbed, as (row, column, w_ij) in the patch
             grid, heaviest first.
         image_share: For every word alpha_j, the share of the image in its merged token.
-        grid: Rows and columns of the patch grid.
         threshold: theta, the cosine from which a patch is absorbed.
     """
 
-    gate: tuple[float, float]
-    matched_share: float
+    gate: tuple[float, float] | None
     words: list[str]
-    merged: list[list[tuple[int, int, float]]]
-    image_share: list[float]
     grid: tuple[int, int]
-    threshold: float
+    matched_share: float | None = None
+    merged: list[list[tuple[int, int, float]]] | None = None
+    image_share: list[float] | None = None
+    threshold: float | None = None
 
 
 class TMCIR(
@@ -71,8 +72,13 @@ class TMCIR(
 
     Args:
         encoder: CLIP's towers.
-        fusion_settings: Keyword arguments of ``AdaptiveTokenFusion``; {} gives its defaults.
+        fusion_settings: The method's keyword arguments; {} gives its defaults.
         name: What reports call the model.
+        method: How queries are composed, one of ``tmcir.models.methods``: adaptive token fusion,
+            or what it is compared with.
+
+    Raises:
+        TMCIRError: There is no such method, or it has no such settings.
     """
 
     def __init__(
@@ -80,16 +86,13 @@ class TMCIR(
         encoder: Encoder,
         fusion_settings: dict[str, Any] | None = None,
         name: str = "tmcir",
+        method: str = DEFAULT,
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.method = method
         self.fusion_settings = dict(fusion_settings or {})
-        self.fusion = AdaptiveTokenFusion(
-            embedding_size=encoder.embedding_size,
-            patches=encoder.patches,
-            text_length=encoder.text_length,
-            **self.fusion_settings,
-        )
+        self.fusion = build_composer(method, encoder, self.fusion_settings)
         self.name = name
         self.card: str | None = None
         #: Whether ``save_pretrained`` writes matrices in float16; what is loaded is float32 again.
@@ -100,7 +103,8 @@ class TMCIR(
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.fusion.query_token.device
+        device: torch.device = self.encoder.clip.logit_scale.device
+        return device
 
     @property
     def embedding_size(self) -> int:
@@ -125,6 +129,8 @@ class TMCIR(
             for tower in (towers.vision_config, towers.text_config)
         ]
         settings = [shapes, self.fusion_settings, self.encoder.preprocessor.to_dict()]
+        if self.method != DEFAULT:  # galleries that are older than other methods stay valid
+            settings.append(self.method)
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         for key, value in sorted(self.state_dict().items()):
             digest.update(key.encode())
@@ -205,25 +211,12 @@ class TMCIR(
         with self._inference():
             output = self.forward(self.image_features([image]), self.text_features([text]))
         side = round(self.encoder.patches**0.5)
-        merge = output.merge
         words = self.encoder.words(text)
-        merged: list[list[tuple[int, int, float]]] = [[] for _ in words]
-        for patch, word in enumerate(merge.assignment[0].tolist()):
-            if word >= 0:
-                weight = float(merge.weights[0, patch, word])
-                merged[word].append((patch // side, patch % side, weight))
-        for patches in merged:
-            patches.sort(key=lambda patch: -patch[2])
-        gate_image, gate_text = output.gate[0].tolist()
-        return Explanation(
-            gate=(gate_image, gate_text),
-            matched_share=float(merge.matched_share[0]),
-            words=words,
-            merged=merged,
-            image_share=merge.alpha[0, : len(words)].tolist(),
-            grid=(side, side),
-            threshold=float(merge.threshold[0]),
-        )
+        gate = None
+        if output.gate is not None:
+            gate = (float(output.gate[0, 0]), float(output.gate[0, 1]))
+        told = Explanation(gate, words, (side, side))
+        return told if output.merge is None else _with_merge(told, output.merge)
 
     # What the other rooms call
 
@@ -270,9 +263,9 @@ class TMCIR(
             end = image.pooled if balance < 0 else text.pooled
             return functional.normalize((1 - abs(balance)) * query + abs(balance) * end, dim=-1)
 
-    def forward(self, image: ImageFeatures, text: TextFeatures) -> FusionOutput:
-        """Run the fusion over features of both towers, with gradients."""
-        output: FusionOutput = self.fusion(image, text)
+    def forward(self, image: ImageFeatures, text: TextFeatures) -> Composition:
+        """Compose queries from features of both towers, with gradients."""
+        output: Composition = self.fusion(image, text, self.encoder)
         return output
 
     # Saving and loading
@@ -310,6 +303,7 @@ class TMCIR(
         return {
             "format": FORMAT,
             "clip": self.encoder.clip.config.to_dict(),
+            "method": self.method,
             "fusion": self.fusion_settings,
         }
 
@@ -360,7 +354,8 @@ class TMCIR(
             read_json(folder / "preprocessor_config.json"), clip.config.vision_config.image_size
         )
         encoder = Encoder(clip, AutoTokenizer.from_pretrained(folder), preprocessor)
-        return cls(encoder, config["fusion"], name=name)
+        # Models that are older than other methods do not name theirs.
+        return cls(encoder, config["fusion"], name, config.get("method", DEFAULT))
 
     def load_weights(self, path: Path) -> None:
         """Load every weight from a safetensors file.
@@ -390,6 +385,24 @@ class TMCIR(
     def _stack(self, parts: Iterable[Tensor]) -> Tensor:
         collected = [part.float().cpu() for part in parts]
         return torch.cat(collected) if collected else torch.empty(0, self.embedding_size)
+
+
+def _with_merge(told: Explanation, merge: MergeMap) -> Explanation:
+    """Add the first sample's merge map to what is told of it."""
+    merged: list[list[tuple[int, int, float]]] = [[] for _ in told.words]
+    for patch, word in enumerate(merge.assignment[0].tolist()):
+        if word >= 0:
+            weight = float(merge.weights[0, patch, word])
+            merged[word].append((*divmod(patch, told.grid[1]), weight))
+    for patches in merged:
+        patches.sort(key=lambda patch: -patch[2])
+    return replace(
+        told,
+        matched_share=float(merge.matched_share[0]),
+        merged=merged,
+        image_share=merge.alpha[0, : len(told.words)].tolist(),
+        threshold=float(merge.threshold[0]),
+    )
 
 
 def _batches(items: list[Item], size: int) -> list[list[Item]]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tmcir.models.encoder import TextTokens
+from tmcir.models.features import TextTokens
 from tmcir.models.tmcir import TMCIR
 
 READ_CHUNK = 256
@@ -79,10 +79,9 @@ class Batch:
         reference = None if self.reference is None else self.reference[rows]
         named = target if reference is None else torch.cat([reference, target])
         used, inverse = named.unique(return_inverse=True)
-        text = TextTokens(self.text.ids[rows], self.text.lengths[rows])
         return Batch(
             pixels=self.pixels[used],
-            text=text,
+            text=self.text.select(rows),
             target=inverse[-len(target) :],
             reference=None if reference is None else inverse[: len(target)],
             groups=self.groups[rows],

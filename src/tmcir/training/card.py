@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tmcir.checkpoint import Progress
 from tmcir.models.card import USE
+from tmcir.models.methods import composer_class
 from tmcir.training.recipe import Recipe
 
 
@@ -31,7 +32,7 @@ def model_card(recipe: Recipe, stages: Sequence[tuple[str, Progress]]) -> str:
             f"# {recipe.name}",
             "",
             f"{recipe.description}. Trained on {recipe.dataset.name} with seed {recipe.seed};"
-            " the method is TMCIR (https://arxiv.org/abs/2504.10995).",
+            f" the method is {composer_class(recipe.model.method.name).title}.",
             "",
             "| stage | steps | validation of the weights that were kept |",
             "| --- | --- | --- |",

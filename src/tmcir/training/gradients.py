@@ -9,7 +9,8 @@ runs see the same numbers because CLIP has no dropout.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from tmcir.models.tmcir import TMCIR
-from tmcir.training.batches import Batch
+from tmcir.training.batches import Batch, seeded
 from tmcir.training.stages import Pairs, Stage
 
 
@@ -35,7 +36,12 @@ class Embedder(nn.Module):
 
 
 def backward(
-    embedder: nn.Module, stage: Stage, batch: Batch, micro_batch: int, accelerator: Accelerator
+    embedder: nn.Module,
+    stage: Stage,
+    batch: Batch,
+    micro_batch: int,
+    accelerator: Accelerator,
+    seed: str = "",
 ) -> Tensor:
     """Add the gradients of the loss over the whole batch; return the loss, detached.
 
@@ -45,25 +51,37 @@ def backward(
         batch: This process's share of the batch.
         micro_batch: Most pairs whose activations are in memory at once.
         accelerator: Gathers over processes and runs the backward pass.
+        seed: Of dropout; another in every step and process.
     """
+    device = accelerator.device
     if len(batch.target) <= micro_batch:
-        pairs = embedder(batch)
+        with _chance(seed, device):
+            pairs = embedder(batch)
         loss = stage.loss(pairs.map(gather))
         accelerator.backward(loss)
         return loss.detach()
 
     parts = batch.split(micro_batch)
-    with torch.no_grad():
+    with torch.no_grad(), _chance(seed, device):
         whole = _leaves([embedder(part) for part in parts])
     loss = stage.loss(whole.map(gather))
     loss.backward()
-    for number, part in enumerate(parts):
-        last = number == len(parts) - 1
-        with nullcontext() if last else accelerator.no_sync(embedder):
-            pairs = embedder(part)
-            rows = slice(number * micro_batch, number * micro_batch + len(part.target))
-            accelerator.backward(_surrogate(pairs, whole, rows, count=len(parts)))
+    with _chance(seed, device):
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
+            with nullcontext() if last else accelerator.no_sync(embedder):
+                pairs = embedder(part)
+                rows = slice(number * micro_batch, number * micro_batch + len(part.target))
+                accelerator.backward(_surrogate(pairs, whole, rows, count=len(parts)))
     return loss.detach()
+
+
+@contextmanager
+def _chance(seed: str, device: torch.device) -> Iterator[None]:
+    """Draw from ``seed`` within the block, and leave torch's own sources of chance as they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seeded(seed).initial_seed())
+        yield
 
 
 def gather(rows: Tensor) -> Tensor:

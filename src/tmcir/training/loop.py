@@ -50,6 +50,10 @@ class _Run:
     def total(self) -> int:
         return self.steps_per_epoch * self.settings.epochs
 
+    def chance(self, step: int) -> str:
+        """Return the seed of a step in this process."""
+        return f"{self.seed} {self.stage.name} {step} {self.accelerator.process_index}"
+
 
 def train_stage(
     model: TMCIR,
@@ -71,7 +75,7 @@ def train_stage(
         store: Reads the images.
         folder: Gets checkpoint, best weights, metrics and TensorBoard's events.
         accelerator: Processes, devices and precision.
-        seed: Fixes order, texts and crops.
+        seed: Fixes order, texts, crops and dropout.
         checkpoint_minutes: Minutes between checkpoints.
         validation: Selects the weights; None keeps the last.
 
@@ -142,7 +146,7 @@ def _train(
 
 
 def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, object]]:
-    """Split what is trained by tower and fusion, and by matrices (decayed) and the rest."""
+    """Split what is trained by towers and method, and by matrices (decayed) and the rest."""
     tower_rate = settings.tower_learning_rate
     tower_rate = settings.learning_rate if tower_rate is None else tower_rate
     if settings.lora is None:
@@ -168,7 +172,8 @@ def _step(
 ) -> float:
     batch = batch.to(run.accelerator.device)
     micro_batch = run.settings.micro_batch_size or len(batch.target)
-    loss = backward(embedder, run.stage, batch, micro_batch, run.accelerator).item()
+    chance = run.chance(step)
+    loss = backward(embedder, run.stage, batch, micro_batch, run.accelerator, chance).item()
     if not math.isfinite(loss):
         raise TMCIRError(
             f"{run.stage.name}: the loss is {loss} at step {step}. The last checkpoint is"
@@ -206,9 +211,9 @@ def _batches(run: _Run, start: int) -> Generator[tuple[int, Batch], None, None]:
         if place == 0:
             samples = run.stage.samples(epoch)
         first = place * whole + rank * share
-        seed = f"{run.seed} {run.stage.name} {step} {rank}"
         chosen = samples[first : first + share]
-        return make_batch(chosen, run.model, run.store, run.settings.smallest_crop, seed)
+        crop = run.settings.smallest_crop
+        return make_batch(chosen, run.model, run.store, crop, run.chance(step))
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         coming = pool.submit(prepare, start) if start < run.total else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tmcir.settings import RunSettings, Settings, load_settings
+from tmcir.training.methods import FusionSettings, MethodSettings, TmcirSettings
 
 
 class TowerSettings(Settings):
@@ -43,36 +44,30 @@ class TowerSettings(Settings):
         return self
 
 
-class FusionSettings(Settings):
-    """Adaptive token fusion, METHOD.md section 4."""
-
-    hidden_size: int = Field(default=256, ge=8, description="Width of the fusion layers.")
-    layers: int = Field(default=2, ge=1, description="Number of fusion layers.")
-    heads: int = Field(default=4, ge=1, description="Attention heads.")
-    kappa: float = Field(default=1.0, description="theta = mean + kappa * std of similarities.")
-    merge_temperature: float = Field(default=0.1, gt=0, description="tau_m of equation (3).")
-    merge: bool = Field(default=True, description="False keeps every token.")
-
-    @model_validator(mode="after")
-    def _divides(self) -> FusionSettings:
-        if self.hidden_size % self.heads:
-            raise ValueError("heads must divide hidden_size")
-        return self
-
-
 class ModelSettings(Settings):
-    """Where the towers come from, and the fusion on them."""
+    """Where the towers come from, and how queries are composed over them."""
 
     source: str | None = Field(
         default=None, description="Model directory, or folder or hub id of a CLIP, to start from."
     )
     build: TowerSettings | None = Field(default=None, description="Towers built from nothing.")
-    fusion: FusionSettings = Field(default=FusionSettings(), description="The fusion.")
+    method: MethodSettings = Field(
+        default=TmcirSettings(), description="How queries are composed, by name."
+    )
+    fusion: FusionSettings = Field(
+        default=FusionSettings(),
+        description="The settings of method tmcir; other methods have their own and ignore these.",
+    )
     files: Literal["float32", "float16"] = Field(
         default="float32",
         description="Of the matrices in the run's model directory; float16 halves it, and loads as"
         " float32.",
     )
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _by_name(cls, method: Any) -> Any:
+        return {"name": method} if isinstance(method, str) else method
 
     @model_validator(mode="after")
     def _one_of(self) -> ModelSettings:
@@ -150,6 +145,17 @@ class AlignSettings(StageSettings):
         return self
 
 
+class InvertSettings(StageSettings):
+    """Textual inversion on images alone, with the settings of Pic2Word."""
+
+    learning_rate: float = Field(default=1e-4, gt=0, description="Peak rate of the mapping.")
+    tower_learning_rate: float | None = Field(
+        default=0.0, ge=0, description="Peak rate of the towers; Pic2Word freezes them."
+    )
+    weight_decay: float = Field(default=0.1, ge=0, description="Of matrices; AdamW.")
+    symmetric: bool = Field(default=True, description="Both directions of InfoNCE, as in Pic2Word.")
+
+
 class FuseSettings(StageSettings):
     """Stage 2, METHOD.md section 4."""
 
@@ -159,16 +165,29 @@ class FuseSettings(StageSettings):
     )
 
 
+class TuneSettings(Settings):
+    """Choosing the weight of a weighted sum, without gradients."""
+
+    values: int = Field(default=21, ge=2, description="Weights tried, evenly from 0 to 1.")
+
+
 class Stages(Settings):
     """The stages to train, in this order; one left out is skipped."""
 
     align: AlignSettings | None = Field(default=None, description="Stage 1.")
+    invert: InvertSettings | None = Field(
+        default=None, description="Images as words of a sentence; for method pic2word."
+    )
     fuse: FuseSettings | None = Field(default=None, description="Stage 2.")
+    tune: TuneSettings | None = Field(
+        default=None,
+        description="The weight with the best validation score; for method weighted-sum.",
+    )
 
     @model_validator(mode="after")
     def _any(self) -> Stages:
-        if self.align is None and self.fuse is None:
-            raise ValueError("give align, fuse or both")
+        if all(getattr(self, name) is None for name in type(self).model_fields):
+            raise ValueError("give at least one of align, invert, fuse and tune")
         return self
 
 
@@ -185,6 +204,15 @@ class Recipe(RunSettings):
     image_memory: int = Field(
         default=4 * 1024**3, ge=0, description="Most bytes of decoded images kept in memory."
     )
+
+    @model_validator(mode="after")
+    def _stages_of_the_method(self) -> Recipe:
+        for stage, method in (("invert", "pic2word"), ("tune", "weighted-sum")):
+            if getattr(self.stages, stage) is not None and self.model.method.name != method:
+                raise ValueError(
+                    f"stages.{stage} is for method {method}, not {self.model.method.name}"
+                )
+        return self
 
 
 def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -28,9 +28,11 @@ from tmcir.settings import claim_folder
 from tmcir.training.batches import ImageStore
 from tmcir.training.card import model_card
 from tmcir.training.loop import Validation, train_stage
+from tmcir.training.methods import method_arguments
 from tmcir.training.pairing import make_pairing
 from tmcir.training.recipe import LoraSettings, ModelSettings, Recipe, StageSettings
-from tmcir.training.stages import Stage, align, fuse
+from tmcir.training.stages import Stage, align, fuse, invert
+from tmcir.training.tuning import TUNE, ScoreWeights, tune
 
 PROGRESS = "training.json"
 _LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
@@ -40,7 +42,9 @@ Validate = Callable[[TMCIR, Dataset], tuple[str, float]]
 """Scores a model on a dataset: the score's name, and its value; higher is better."""
 
 
-def train(recipe: Recipe, validate: Validate | None = None) -> Path:
+def train(
+    recipe: Recipe, validate: Validate | None = None, score_weights: ScoreWeights | None = None
+) -> Path:
     """Train the recipe's stages and return the folder of the model.
 
     A run that was killed goes on: a finished stage is loaded, a started one resumes.
@@ -48,12 +52,16 @@ def train(recipe: Recipe, validate: Validate | None = None) -> Path:
     Args:
         recipe: The recipe.
         validate: Selects each stage's weights on the validation split; None keeps the last.
+        score_weights: Scores the weights that stage tune chooses from; needed for it alone.
 
     Raises:
         TMCIRError: Something that the recipe needs is not there (all of it in one message), the
-            folder holds another recipe's run, or a loss is not finite.
+            folder holds another recipe's run, or a loss is not finite; or stage tune has nothing
+            to score weights with.
         ImageError: An image is broken and the recipe does not skip such images.
     """
+    if recipe.stages.tune is not None and score_weights is None:
+        raise TMCIRError("stages.tune chooses by a validation score: give train a score_weights")
     check_run(recipe)
     accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
     set_seed(recipe.seed)
@@ -73,6 +81,11 @@ def train(recipe: Recipe, validate: Validate | None = None) -> Path:
     for stage, settings in stages:
         progress = _run_stage(recipe, model, stage, settings, store, accelerator, validation)
         done.append((stage.name, progress))
+    if recipe.stages.tune is not None and score_weights is not None:
+        model.to(accelerator.device)
+        val, values = _open(recipe, "val"), recipe.stages.tune.values
+        folder = recipe.folder / TUNE
+        done.append((TUNE, tune(model, lambda: score_weights(model, val, values), folder)))
     target = recipe.folder / "model"
     model.card = model_card(recipe, done)
     model.half_precision_files = recipe.model.files == "float16"
@@ -139,18 +152,19 @@ def _broken(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> froze
 
 
 def build_model(settings: ModelSettings, dataset: Dataset) -> TMCIR:
-    """Build the towers from nothing, or load them, and put the fusion on them."""
-    fusion = settings.fusion.model_dump()
+    """Build the towers from nothing, or load them, and put the method on them."""
+    method, arguments = method_arguments(settings.method, settings.fusion)
     if settings.source is not None:
         towers = load(settings.source, device="cpu")
-        return TMCIR(towers.encoder, fusion)
+        return TMCIR(towers.encoder, arguments, method=method)
     assert settings.build is not None
     build = settings.build.model_dump()
     tokenizer = train_tokenizer(
         _texts(dataset), build.pop("vocabulary_size"), build.pop("text_length")
     )
     preprocessor = ImagePreprocessor(size=build["image_size"], fit=build.pop("fit"))
-    return TMCIR(Encoder(build_clip(tokenizer, **build), tokenizer, preprocessor), fusion)
+    encoder = Encoder(build_clip(tokenizer, **build), tokenizer, preprocessor)
+    return TMCIR(encoder, arguments, method=method)
 
 
 def _texts(dataset: Dataset) -> list[str]:
@@ -167,14 +181,16 @@ def _stages(
     """Return the stages, and where images lie that are not of the dataset."""
     stages: list[tuple[Stage, StageSettings]] = []
     files: Mapping[str, Path] = {}
-    first, second = recipe.stages.align, recipe.stages.fuse
-    if first is not None:
-        pairing = make_pairing(first, dataset, skip)
+    listed, seed = recipe.stages, recipe.seed
+    if listed.align is not None:
+        pairing = make_pairing(listed.align, dataset, skip)
         files = pairing.files
-        stages.append((align(pairing, recipe.seed, first.symmetric), first))
-    if second is not None:
-        negative = second.reference_as_negative
-        stages.append((fuse(dataset, second.symmetric, negative, skip), second))
+        stages.append((align(pairing, seed, listed.align.symmetric), listed.align))
+    if listed.invert is not None:
+        stages.append((invert(dataset, seed, listed.invert.symmetric, skip), listed.invert))
+    if listed.fuse is not None:
+        negative = listed.fuse.reference_as_negative
+        stages.append((fuse(dataset, listed.fuse.symmetric, negative, skip), listed.fuse))
     return stages, files
 
 

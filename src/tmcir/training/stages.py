@@ -1,4 +1,4 @@
-"""The two stages as plain functions: what a sample is, how it is embedded, what the loss is."""
+"""The stages as plain functions: what a sample is, how it is embedded, what the loss is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from torch import Tensor
 
 from tmcir.data.dataset import Dataset, Triplet
+from tmcir.models.baselines.pic2word import Pic2Word
 from tmcir.models.tmcir import TMCIR
 from tmcir.training.batches import Batch, Sample
 from tmcir.training.losses import info_nce
@@ -23,8 +24,8 @@ class Pairs:
     """Embeddings of B pairs, ready for the loss.
 
     Attributes:
-        left: float [B, D], L2-normalised: images (align) or queries (fuse).
-        right: float [B, D], L2-normalised: texts (align) or targets (fuse).
+        left: float [B, D], L2-normalised: images (align, invert) or queries (fuse).
+        right: float [B, D], L2-normalised: texts (align), sentences (invert) or targets (fuse).
         hard_negatives: float [B, D], L2-normalised; None where the stage has none.
         groups: long [B], see ``info_nce``.
         scale: 1 / tau, a scalar.
@@ -51,7 +52,7 @@ class Stage:
     """What the loop needs to know of a stage.
 
     Attributes:
-        name: ``align`` or ``fuse``.
+        name: ``align``, ``invert`` or ``fuse``.
         samples: Gives the samples of an epoch, in the order in which they are trained.
         embed: Embeds a batch, with gradients.
         loss: Takes the gathered pairs and returns a scalar.
@@ -89,13 +90,46 @@ def align(pairs: Pairing, seed: int, symmetric: bool) -> Stage:
     return Stage("align", samples, embed, loss, after_step=lambda model: None)
 
 
+def invert(
+    dataset: Dataset, seed: int, symmetric: bool, skip: frozenset[str] = frozenset()
+) -> Stage:
+    """Textual inversion on images alone, the training of Pic2Word (arXiv 2302.03084).
+
+    An image becomes a word, and "a photo of [word]" is to find the image among all of the batch.
+    The model's method must be ``pic2word``.
+
+    Args:
+        dataset: Gives all images of its split; no text of it is read.
+        seed: Fixes the order.
+        symmetric: Both directions of the loss, as in the paper.
+        skip: Images to leave out.
+    """
+    names = [name for name in dataset.image_names() if name not in skip]
+
+    def samples(epoch: int) -> Sequence[Sample]:
+        order = random.Random(f"{seed} invert {epoch}").sample(names, len(names))
+        # Grouped by the image: the texts, which would be the groups, are all empty.
+        return [Sample(target=name, texts=("",), group=(name,)) for name in order]
+
+    def embed(model: TMCIR, batch: Batch) -> Pairs:
+        assert isinstance(model.fusion, Pic2Word)
+        image = model.encoder.image_features(batch.pixels).pooled[batch.target]
+        sentence = model.fusion.describe(image, model.encoder)
+        return Pairs(image, sentence, None, batch.groups, _scale(model))
+
+    def loss(pairs: Pairs) -> Tensor:
+        return info_nce(pairs.left, pairs.right, pairs.scale, pairs.groups, symmetric)
+
+    return Stage("invert", samples, embed, loss, after_step=lambda model: None)
+
+
 def fuse(
     dataset: Dataset,
     symmetric: bool,
     reference_as_negative: bool,
     skip: frozenset[str] = frozenset(),
 ) -> Stage:
-    """Stage 2: towers and fusion on triplets, equation (4) of METHOD.md.
+    """Stage 2: towers and composition on triplets, equation (4) of METHOD.md.
 
     ``skip`` names images to leave out.
     """

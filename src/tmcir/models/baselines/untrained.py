@@ -1,4 +1,4 @@
-"""Ways to compose a query without training a fusion, over the same towers."""
+"""Ways to compose a query that have nothing to train, over the same towers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from tmcir.models.features import ImageFeatures, TextFeatures
 
-Composer = Callable[[ImageFeatures, TextFeatures], Tensor]
+Compose = Callable[[ImageFeatures, TextFeatures], Tensor]
 """Takes the features of N images and N texts, returns N query embeddings [N, D], L2-normalised."""
 
 
@@ -28,7 +28,7 @@ def normalised_sum(image: ImageFeatures, text: TextFeatures) -> Tensor:
     return functional.normalize(image.pooled + text.pooled, dim=-1)
 
 
-METHODS: dict[str, Composer] = {
+METHODS: dict[str, Compose] = {
     "image": image_only,
     "text": text_only,
     "sum": normalised_sum,

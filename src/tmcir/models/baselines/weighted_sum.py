@@ -1,0 +1,50 @@
+"""The weighted sum of the two pooled embeddings.
+
+Letters used in shapes: N samples, D joint embedding size.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tmcir.models.composer import Composer, Composition
+from tmcir.models.features import ImageFeatures, TextFeatures
+
+if TYPE_CHECKING:
+    from tmcir.models.encoder import Encoder
+
+
+class WeightedSum(Composer):
+    """q = normalise((1 - w) v_0 + w t_0), one weight w for all queries.
+
+    The weight is no parameter of the gradient: stage tune chooses it by the validation score,
+    which is what it is judged by. At 0.5 the query is exactly the normalised sum.
+
+    Args:
+        weight: w, in [0, 1], of the text.
+    """
+
+    title = "a weighted sum of image and text embedding"
+
+    weight: Tensor
+
+    def __init__(self, weight: float = 0.5) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.tensor(weight))
+
+    @classmethod
+    def for_encoder(cls, encoder: Encoder, **settings: Any) -> Self:
+        """Build the method; it needs to know nothing of the towers."""
+        return cls(**settings)
+
+    def forward(
+        self, image: ImageFeatures, text: TextFeatures, encoder: Encoder | None = None
+    ) -> Composition:
+        """Compose N queries from the pooled embeddings alone; ``encoder`` is not used."""
+        gate = 2 * torch.stack([1 - self.weight, self.weight]).expand(len(image.pooled), 2)
+        query = gate[:, :1] * image.pooled + gate[:, 1:] * text.pooled
+        return Composition(query=functional.normalize(query.float(), dim=-1), gate=gate)

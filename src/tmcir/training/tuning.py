@@ -1,0 +1,46 @@
+"""Stage tune: the weight of a weighted sum, chosen on the validation split without gradients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tmcir.checkpoint import Progress
+from tmcir.data.dataset import Dataset
+from tmcir.files import read_json, write_text
+from tmcir.models.baselines.weighted_sum import WeightedSum
+from tmcir.models.tmcir import TMCIR
+
+TUNE = "tune"
+SCORES = "scores.json"
+
+Scores = tuple[str, list[tuple[float, float]]]
+"""The name of a score, and its value for each weight tried; higher is better."""
+
+ScoreWeights = Callable[[TMCIR, Dataset, int], Scores]
+"""Scores evenly spaced weights of a weighted sum, as many as asked for, on a dataset."""
+
+
+def tune(model: TMCIR, score: Callable[[], Scores], folder: Path) -> Progress:
+    """Give the model the weight with the best score, and say which of them that was.
+
+    Of equally good weights the one nearest to 0.5, the plain sum, is taken. A grid and not a
+    gradient: one number is found by trying, and by the score that it is judged by; a gradient
+    would fit the training triplets' loss instead.
+
+    Args:
+        model: Its method is a weighted sum; its weight is changed in place.
+        score: Scores the weights; not called where ``folder`` has the scores of a run before.
+        folder: Gets the scores.
+    """
+    assert isinstance(model.fusion, WeightedSum)
+    file = folder / SCORES
+    if not file.exists():
+        metric, scores = score()
+        write_text(file, json.dumps({"metric": metric, "scores": scores}, indent=2) + "\n")
+    content = read_json(file)
+    ranked = [(value, -abs(weight - 0.5), weight) for weight, value in content["scores"]]
+    value, _, weight = best = max(ranked)
+    model.fusion.weight.fill_(weight)
+    return Progress(len(ranked), content["metric"], value, ranked.index(best) + 1)
