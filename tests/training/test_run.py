@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -46,10 +47,10 @@ def losses(run: Path, stage: str) -> list[float]:
     return [row["loss"] for row in rows]
 
 
-def start(recipe: Path) -> subprocess.Popen[bytes]:
+def start(recipe: Path, **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "tmcir", "train", str(recipe)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -95,6 +96,23 @@ def test_one_model_learns_from_two_datasets(
     assert progress["best_metric"] == "R@10"
     assert "note: cirr is left out of the mixture" in capsys.readouterr().out
     assert tmcir.load(folder, device="cpu").fusion.statistics_steps > 0
+
+
+def test_two_processes_train_both_stages(catalogue: Path, tmp_path: Path) -> None:
+    stage = {"epochs": 1, "batch_size": 16, "evaluate_every": 0}
+    recipe = write_recipe(tmp_path / "run.yaml", catalogue, stages={"align": stage, "fuse": stage})
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = [
+        start(recipe, RANK=rank, LOCAL_RANK=rank, ACCELERATE_USE_CPU="true", **world)
+        for rank in ("0", "1")
+    ]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    for name in ("align", "fuse"):
+        assert len(losses(tmp_path / "run", name)) >= 2
+    assert tmcir.load(tmp_path / "run" / "model", device="cpu").fusion.statistics_steps > 0
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(catalogue: Path, tmp_path: Path) -> None:

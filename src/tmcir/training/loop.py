@@ -86,6 +86,7 @@ def train_stage(
     """
     folder.mkdir(parents=True, exist_ok=True)
     model.to(accelerator.device)
+    model.fusion.requires_grad_(stage.trains_method)
     optimiser = torch.optim.AdamW(parameter_groups(model, settings), betas=(0.9, 0.98), eps=1e-6)
     steps = _steps_per_epoch(stage, settings, accelerator)
     run = _Run(model, stage, settings, store, folder, accelerator, seed, optimiser, steps)

@@ -57,6 +57,8 @@ class Stage:
         embed: Embeds a batch, with gradients.
         loss: Takes the gathered pairs and returns a scalar.
         after_step: Called after each optimiser step.
+        trains_method: Whether the method that composes queries gets gradients. Where it gets none
+            it is frozen: several processes wait for a gradient of all that is not.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Stage:
     embed: Callable[[TMCIR, Batch], Pairs]
     loss: Callable[[Pairs], Tensor]
     after_step: Callable[[TMCIR], None]
+    trains_method: bool = True
 
 
 def align(pairs: Pairing, seed: int, symmetric: bool) -> Stage:
@@ -87,7 +90,7 @@ def align(pairs: Pairing, seed: int, symmetric: bool) -> Stage:
     def loss(pairs: Pairs) -> Tensor:
         return info_nce(pairs.left, pairs.right, pairs.scale, pairs.groups, symmetric)
 
-    return Stage("align", samples, embed, loss, after_step=lambda model: None)
+    return Stage("align", samples, embed, loss, after_step=lambda model: None, trains_method=False)
 
 
 def invert(
