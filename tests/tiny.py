@@ -62,12 +62,16 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 def build_model(
-    dataset: FashionProducts, seed: int = 0, method: str = "tmcir", **fusion: Any
+    dataset: FashionProducts,
+    seed: int = 0,
+    method: str = "tmcir",
+    text_length: int = 12,
+    **fusion: Any,
 ) -> TMCIR:
     """Build a model of a few thousand weights; random, for plumbing only."""
     torch.manual_seed(seed)
     texts = [text for _, texts in dataset.captions() for text in texts]
-    tokenizer = train_tokenizer(texts, vocabulary_size=300, text_length=12)
+    tokenizer = train_tokenizer(texts, vocabulary_size=300, text_length=text_length)
     preprocessor = ImagePreprocessor(size=TOWERS["image_size"])
     encoder = Encoder(build_clip(tokenizer, **TOWERS), tokenizer, preprocessor)
     return TMCIR(encoder, {**METHODS[method], **fusion}, name="tiny", method=method).eval()

@@ -72,7 +72,7 @@ def make_pairing(
         for row in read_pseudo_targets(settings.pseudo_targets)
         if skip.isdisjoint((row.reference, row.target or ""))
     ]
-    _check(drawn, settings.pseudo_targets, dataset)
+    _check(drawn, settings, dataset)
     pairs = [(_image(settings, row), (row.text,)) for row in drawn]
     files = {_PSEUDO + row.id: row.file for row in drawn}
     return Pairing(pairs, captions, settings.caption_share, files)
@@ -87,12 +87,18 @@ def _image(settings: AlignSettings, row: PseudoTarget) -> str:
     return _PSEUDO + row.id
 
 
-def _check(drawn: Sequence[PseudoTarget], folder: Path, dataset: Dataset) -> None:
+def _check(drawn: Sequence[PseudoTarget], settings: AlignSettings, dataset: Dataset) -> None:
+    folder = settings.pseudo_targets
     if not drawn:
         raise TMCIRError(f"{folder}: has no pseudo-target that passed the filters")
     for row in drawn:
-        if row.target is None or not dataset.has_image(row.reference):
+        name = row.reference
+        if settings.pairs == "targets" and dataset.has_image(row.reference):
+            if row.target is None:
+                raise TMCIRError(f"{folder}: the real target of {row.id!r} is not known")
+            name = row.target
+        if not dataset.has_image(name):
             raise TMCIRError(
                 f"{folder}: holds pseudo-targets of another dataset: {dataset.name} has no image"
-                f" {row.reference!r}"
+                f" {name!r}"
             )
