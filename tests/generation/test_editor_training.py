@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tests.generation.tiny_pipelines import edit_index
 from tests.generation.tiny_recipes import SIDE, editor_recipe
 from tmcir.checkpoint import load_checkpoint
 from tmcir.data.dataset import Triplet
@@ -653,6 +655,39 @@ def test_a_training_may_start_from_another_editor(recipe: Path, trained: Path) -
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, atol=1e-3, rtol=1e-3)
     assert f"| started from | {trained} |" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["denoiser.channels=[12]"], "is built otherwise than the recipe says"),
+        (["autoencoder.latent_channels=3"], "is built otherwise than the recipe says"),
+        (["autoencoder.patch_size=4"], "has patches of 2 pixels, and not of 4"),
+        (["start=./nothing"], "nothing is neither a folder nor a shipped editor"),
+        (["start=."], r"model_index\.json: no such file"),
+    ],
+)
+def test_an_editor_that_cannot_be_started_from_is_an_error(
+    overrides: Sequence[str],
+    problem: str,
+    recipe: Path,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TMCIRError, match=problem) as caught:
+        train_editor(load_editor_recipe(recipe, [f"start={trained}", *overrides]))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_training_does_not_start_from_an_editor_of_another_kind(
+    recipe: Path, trained: Path, tmp_path: Path
+) -> None:
+    foreign = Path(shutil.copytree(trained, tmp_path / "foreign"))
+    edit_index(foreign, vae=["diffusers", "AutoencoderKL"])
+    with pytest.raises(TMCIRError, match="foreign is not an editor that `tmcir train-editor` made"):
+        train_editor(load_editor_recipe(recipe, [f"start={foreign}"]))
 
 
 # Recipes

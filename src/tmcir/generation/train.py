@@ -58,11 +58,11 @@ def train_editor(recipe: EditorRecipe) -> Path:
             run, or a loss is not finite.
         ImageError: A training image is missing or broken.
     """
-    accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
     set_seed(recipe.seed)
     settings = recipe.dataset
     dataset = open_dataset(settings.name, settings.root, split="train", **settings.options)
     towers = load(recipe.text_tower, device="cpu")
+    accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
     with accelerator.main_process_first():
         claim_folder(recipe)
     names = _names(dataset)
@@ -124,7 +124,13 @@ def _names(dataset: Dataset) -> list[str]:
 
 def _autoencoder(recipe: EditorRecipe, squares: Tensor) -> PatchAutoencoder:
     if recipe.start is not None:
-        return load_autoencoder(recipe.start)
+        loaded, side = load_autoencoder(recipe.start), recipe.autoencoder.patch_size
+        if loaded.config.patch_size != side:
+            raise TMCIRError(
+                f"start: {recipe.start} has patches of {loaded.config.patch_size} pixels, and not"
+                f" of {side}"
+            )
+        return loaded
     fitted: PatchAutoencoder = PatchAutoencoder.fit(squares, **recipe.autoencoder.model_dump())
     return fitted
 
