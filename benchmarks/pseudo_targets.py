@@ -26,7 +26,7 @@ from attributes import AttributeClassifier, trained_classifier
 from PIL import Image
 
 from tmcir.data.dataset import Triplet
-from tmcir.data.fashion_products import KINDS, FashionProducts
+from tmcir.data.fashion_products import FashionProducts
 from tmcir.data.images import read_image
 from tmcir.data.pseudo_targets import read_pseudo_targets
 from tmcir.files import read_json, write_text
@@ -44,12 +44,8 @@ def judged(
     """Return for each kind, and for all: count, shown, kept on average, kept all three."""
     rows: dict[str, list[tuple[float, float, float]]] = {}
     for triplet, caption in zip(triplets, seen, strict=True):
-        assert triplet.target is not None
-        before, after = dataset.caption_of(triplet.reference), dataset.caption_of(triplet.target)
-        assert before is not None and after is not None
-        asked = KINDS.index(triplet.kind)
-        others = [caption[k] == before[k] for k in range(len(KINDS)) if k != asked]
-        row = (float(caption[asked] == after[asked]), sum(others) / 3, float(all(others)))
+        judgement = dataset.judge_caption(triplet, caption)
+        row = (judgement.changed, judgement.kept, float(judgement.kept == 1))
         rows.setdefault(triplet.kind, []).append(row)
         rows.setdefault("all", []).append(row)
     return {

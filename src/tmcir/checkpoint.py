@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tmcir.errors import TMCIRError
+from tmcir.errors import TMCIRError, first_line
 
 _MODEL, _OPTIMISER = "model.", "optimiser."
 
@@ -74,7 +74,7 @@ def load_checkpoint(
             content["state"] = _optimiser_state(_below(_OPTIMISER, tensors))
             optimiser.load_state_dict(content)
     except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise TMCIRError(
             f"{path}: cannot go on from this checkpoint ({reason}); remove the run's folder to"
             " start anew"

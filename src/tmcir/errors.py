@@ -14,6 +14,11 @@ class ImageError(TMCIRError):
     """An image that is missing, broken or too large to decode. The message names the file."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error of a library says, cut to one line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def unknown_choice(what: str, given: str, choices: Iterable[str]) -> TMCIRError:
     """Build the error for a name that is not among ``choices``, with the nearest valid one."""
     names = sorted(choices)

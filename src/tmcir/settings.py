@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from tmcir.data.dataset import Dataset
+from tmcir.data.datasets import open_dataset
 from tmcir.errors import TMCIRError, unknown_choice
 from tmcir.files import write_text
 
@@ -38,6 +40,14 @@ class DatasetSettings(Settings):
         default=False,
         description="Leave out what has a missing or broken image, instead of stopping.",
     )
+
+    def open(self, split: str) -> Dataset:
+        """Open a split of it.
+
+        Raises:
+            TMCIRError: The dataset, the split or an option is unknown, or the folder lacks a file.
+        """
+        return open_dataset(self.name, self.root, split, **self.options)
 
     @field_validator("options")
     @classmethod

@@ -22,7 +22,7 @@ from PIL import Image
 from tests.generation.tiny_recipes import SIDE, generate_recipe
 from tests.manifests import write_manifest
 from tests.training.colours import Colours
-from tmcir import files
+from tmcir import files, settings
 from tmcir.data.dataset import Dataset, Triplet
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.data.pseudo_targets import MANIFEST, SCHEMA, read_pseudo_targets
@@ -586,7 +586,7 @@ def test_a_text_that_asks_for_nothing_is_skipped(
     def opened(*arguments: object, **options: object) -> Dataset:
         return Colours(tmp_path, triplets)
 
-    monkeypatch.setattr(job, "open_dataset", opened)
+    monkeypatch.setattr(settings, "open_dataset", opened)
     report = make()
     assert report.skipped == [("2", "its text is empty: it asks for no change")]
     rows = rows_of(report.folder)

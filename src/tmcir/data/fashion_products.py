@@ -224,8 +224,16 @@ class FashionProducts(Dataset):
         Raises:
             TMCIRError: The item, or one of the query's, has no caption.
         """
+        return self.judge_caption(triplet, self._caption(name))
+
+    def judge_caption(self, triplet: Triplet, found: Sequence[str]) -> Judgement:
+        """Judge what somebody sees in an image: (gender, colour, pattern, type).
+
+        Raises:
+            TMCIRError: An item of the query has no caption.
+        """
         wanted, asked = self._caption(triplet.target or ""), KINDS.index(triplet.kind)
-        old, found = self._caption(triplet.reference), self._caption(name)
+        old = self._caption(triplet.reference)
         stayed = [old[kind] == found[kind] for kind in range(len(KINDS)) if kind != asked]
         return Judgement(float(found[asked] == wanted[asked]), sum(stayed) / len(stayed))
 

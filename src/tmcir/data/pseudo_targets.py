@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmcir.errors import TMCIRError
+from tmcir.errors import TMCIRError, first_line
 
 MANIFEST = "manifest.parquet"
 #: A row of the manifest. The similarities are null where no model was asked for them.
@@ -74,7 +74,7 @@ def read_pseudo_targets(folder: Path, kept_only: bool = True) -> list[PseudoTarg
             f"{folder}: no {MANIFEST}; `tmcir generate` writes it when it is done"
         ) from None
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise TMCIRError(f"{path}: not a manifest of pseudo-targets: {reason}") from None
     return [
         PseudoTarget(**{**row, "file": _inside(folder, row["file"])})

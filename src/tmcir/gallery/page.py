@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from tmcir.data.images import image_name, thumbnail
 from tmcir.files import write_text
 from tmcir.gallery.gallery import Hit
 from tmcir.gallery.indexing import ImageSource
 from tmcir.gallery.store import Value
+from tmcir.pages import render
 
 _SIDE = 320  # pixels; sharp on a screen of two pixels a point in columns of 160
 
@@ -42,14 +41,9 @@ def render_page(
         text: The query's text.
         where: The query's filter.
     """
-    environment = Environment(
-        loader=PackageLoader("tmcir.gallery"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("search.html").render(
+    return render(
+        "tmcir.gallery",
+        "search.html",
         image_name="" if image is None else Path(image_name(image)).name,
         image_thumbnail="" if image is None else thumbnail(image, _SIDE),
         text=(text or "").strip(),

@@ -15,7 +15,7 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
-from tmcir.errors import TMCIRError
+from tmcir.errors import TMCIRError, first_line
 from tmcir.files import read_json, write_text
 from tmcir.generation.autoencoder import PatchAutoencoder
 from tmcir.generation.pipelines import hushed, import_pipeline
@@ -113,7 +113,7 @@ def _part(kind: Any, start: str, name: str) -> Any:
     try:
         return kind.from_pretrained(folder / name, use_safetensors=True, dtype=torch.float32)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise TMCIRError(f"start: {start} cannot be loaded: {reason}") from None
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from transformers import Qwen2VLProcessor
 from transformers.utils import logging as transformers_logging
 
-from tmcir.errors import TMCIRError
+from tmcir.errors import TMCIRError, first_line
 from tmcir.files import read_json
 from tmcir.generation.pipelines import (
     SETTINGS,
@@ -148,7 +148,7 @@ def load_editor(settings: EditorSettings, device: str | None = None) -> Editor:
     try:
         pipeline = _load_pipeline(folder, kind, settings.precision)
     except Exception as error:  # whatever the libraries say of a damaged folder, in one line
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise TMCIRError(f"editor {settings.source}: cannot be loaded: {reason}") from None
     pipeline.set_progress_bar_config(disable=True)
     if settings.vae_tiling:
@@ -174,7 +174,7 @@ def _checkpoint_class(folder: str, source: str) -> str:
             shipped = ", ".join(shipped_names(INDEX)) or "none"
             raise TMCIRError(
                 f"editor {source}: neither a shipped editor ({shipped}), a folder nor a hub id"
-                f" that can be read: {str(error).strip().splitlines()[0]}"
+                f" that can be read: {first_line(error)}"
             ) from None
     content = read_json(path)
     if not isinstance(content, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import random
@@ -15,7 +14,6 @@ from pathlib import Path
 from PIL import Image
 
 from tmcir.data.dataset import Dataset, Triplet
-from tmcir.data.datasets import open_dataset
 from tmcir.data.images import read_image
 from tmcir.errors import ImageError, TMCIRError
 from tmcir.files import locked, write_bytes
@@ -24,6 +22,7 @@ from tmcir.generation.filters import Scorer, judge
 from tmcir.generation.manifest import Manifest, Row, counts
 from tmcir.generation.page import write_page
 from tmcir.generation.recipe import GenerateRecipe
+from tmcir.hashing import stable_name, stable_number
 from tmcir.models.loading import load
 from tmcir.settings import RECIPE, claim_folder
 
@@ -110,10 +109,9 @@ def generate(
     if not 1 <= number <= shards:
         raise TMCIRError(f"--shard {number}/{shards}: write i/n with i from 1 to n")
     name = f"{number}-of-{shards}"
-    settings = recipe.dataset
-    dataset = open_dataset(settings.name, settings.root, recipe.split, **settings.options)
+    dataset = recipe.dataset.open(recipe.split)
     edits = _edits(recipe, dataset)
-    own = [edit for edit in edits if _hash(edit.triplet.id) % shards == number - 1][:limit]
+    own = [edit for edit in edits if stable_number(edit.triplet.id) % shards == number - 1][:limit]
     if (recipe.folder / RECIPE).exists():  # refused before anything large is loaded
         claim_folder(recipe, changeable=_CHANGEABLE)
     manifest = Manifest(recipe.folder, name)
@@ -142,7 +140,7 @@ def _edits(recipe: GenerateRecipe, dataset: Dataset) -> list[_Edit]:
     triplets = {triplet.id: triplet for draw in reversed(draws) for triplet in reversed(draw)}
     edits = []
     for triplet in reversed(triplets.values()):
-        seed = _hash(f"{recipe.seed} {triplet.id}")
+        seed = stable_number(f"{recipe.seed} {triplet.id}")
         text = random.Random(seed).choice(triplet.training_texts or (triplet.text,))
         edits.append(_Edit(triplet, text, seed))
     return edits
@@ -267,11 +265,5 @@ def _edit_batch(
 
 def _file_name(identifier: str, image_format: str) -> str:
     """Return where a picture lies: a hash, as an id may hold anything; 256 folders."""
-    digest = hashlib.blake2b(identifier.encode(), digest_size=12).hexdigest()
-    return f"images/{digest[:2]}/{digest}.{_SUFFIX[image_format]}"
-
-
-def _hash(text: str) -> int:
-    """Return a number in [0, 2**63) that is the same in every process."""
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    name = stable_name(identifier)
+    return f"images/{name[:2]}/{name}.{_SUFFIX[image_format]}"

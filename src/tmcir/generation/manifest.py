@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tmcir.data.pseudo_targets import MANIFEST, SCHEMA
-from tmcir.errors import TMCIRError
+from tmcir.errors import TMCIRError, first_line
 from tmcir.files import locked, write_bytes
 
 Row = dict[str, Any]
@@ -87,7 +87,7 @@ def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
         return pq.read_table(path, columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise TMCIRError(
-            f"{path}: damaged ({str(error).strip().splitlines()[0]}); remove it, and its"
+            f"{path}: damaged ({first_line(error)}); remove it, and its"
             " pseudo-targets are made again"
         ) from None
 

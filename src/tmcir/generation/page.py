@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tmcir.data.dataset import Dataset
 from tmcir.data.images import thumbnail
 from tmcir.files import write_text
 from tmcir.generation.manifest import counts
 from tmcir.generation.recipe import GenerateRecipe
+from tmcir.pages import render
 
 EXAMPLES = 40
 _SIDE = 160  # pixels
@@ -44,14 +44,9 @@ def write_page(path: Path, recipe: GenerateRecipe, table: pa.Table, dataset: Dat
     chosen = random.Random(recipe.seed).sample(places, min(EXAMPLES, table.num_rows))
     rows = table.take(pa.array(chosen, pa.int64())).to_pylist()
     found = counts(table)
-    environment = Environment(
-        loader=PackageLoader("tmcir.generation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("pseudo_targets.html").render(
+    page = render(
+        "tmcir.generation",
+        "pseudo_targets.html",
         name=recipe.name,
         editor=recipe.editor.source,
         total=table.num_rows,

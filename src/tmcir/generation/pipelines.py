@@ -14,6 +14,7 @@ from tmcir.errors import TMCIRError
 
 SETTINGS = ("steps", "guidance", "image_guidance", "strength")
 _STEPS = "num_inference_steps"
+_IMAGE_TO_IMAGE = {"steps": _STEPS, "guidance": "guidance_scale", "strength": "strength"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,14 @@ KINDS = (
     PipelineKind(
         "StableDiffusionXLImg2ImgPipeline",
         ("StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLPipeline"),
-        {"steps": _STEPS, "guidance": "guidance_scale", "strength": "strength"},
+        _IMAGE_TO_IMAGE,
         {"steps": 40, "guidance": 7.0, "strength": 0.7},
         size=1024,
     ),
     PipelineKind(
         "StableDiffusion3Img2ImgPipeline",
         ("StableDiffusion3Img2ImgPipeline", "StableDiffusion3Pipeline"),
-        {"steps": _STEPS, "guidance": "guidance_scale", "strength": "strength"},
+        _IMAGE_TO_IMAGE,
         {"steps": 40, "guidance": 7.0, "strength": 0.8},
         size=1024,
         sized=True,

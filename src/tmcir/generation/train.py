@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tmcir.data.dataset import Dataset
-from tmcir.data.datasets import open_dataset
 from tmcir.errors import TMCIRError
 from tmcir.generation.architecture import (
     build_pipeline,
@@ -59,8 +58,7 @@ def train_editor(recipe: EditorRecipe) -> Path:
         ImageError: A training image is missing or broken.
     """
     set_seed(recipe.seed)
-    settings = recipe.dataset
-    dataset = open_dataset(settings.name, settings.root, split="train", **settings.options)
+    dataset = recipe.dataset.open("train")
     towers = load(recipe.text_tower, device="cpu")
     accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
     with accelerator.main_process_first():
@@ -73,7 +71,9 @@ def train_editor(recipe: EditorRecipe) -> Path:
     pipeline = build_pipeline(recipe, towers, autoencoder)
     if recipe.start is not None:
         load_denoiser(pipeline, recipe.start)
-    choose = NearestTargets(names, towers.encode_images(paths), recipe.nearest_targets)
+    # What chooses nothing needs no embeddings.
+    seen = towers.encode_images(paths if recipe.nearest_targets else [])
+    choose = NearestTargets(names, seen, recipe.nearest_targets)
     _denoiser(recipe, pipeline, _Edits(dataset, names, latents, choose), accelerator)
     target = recipe.folder / "editor"
     if accelerator.is_main_process:

@@ -10,7 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers import CLIPConfig
 from transformers.utils import cached_file
 
-from tmcir.errors import TMCIRError
+from tmcir.errors import TMCIRError, first_line
 from tmcir.files import read_json
 from tmcir.models.tmcir import FORMAT, TMCIR
 from tmcir.shipped import MODEL_INDEX, shipped_folder
@@ -56,7 +56,7 @@ def _read_config(source: str) -> dict[str, Any]:
         try:
             content = read_json(Path(str(cached_file(source, "config.json"))))
         except (OSError, HfHubHTTPError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise TMCIRError(
                 f"no model {source!r}: neither a directory here nor reachable on the Hugging Face"
                 f" hub ({reason})"

@@ -20,7 +20,7 @@ from torch.nn import functional
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 from transformers.utils import cached_file
 
-from tmcir.errors import TMCIRError
+from tmcir.errors import TMCIRError, first_line
 from tmcir.files import read_json, staged_directory, write_text
 from tmcir.models.card import TEMPLATE
 from tmcir.models.composer import Composition, MergeMap
@@ -290,7 +290,7 @@ class TMCIR(
                 source, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False
             )
         except OSError as error:
-            raise TMCIRError(f"{source}: {str(error).strip().splitlines()[0]}") from None
+            raise TMCIRError(f"{source}: {first_line(error)}") from None
         if report["missing_keys"]:
             missing = ", ".join(sorted(report["missing_keys"])[:3])
             raise TMCIRError(f"{source}: the checkpoint lacks weights: {missing}, ...")
@@ -339,7 +339,7 @@ class TMCIR(
         except TMCIRError:
             raise
         except Exception as error:  # whatever the libraries say of a damaged file, in one line
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise TMCIRError(f"{folder}: not a usable model directory: {reason}") from None
         model.load_weights(folder / WEIGHTS)
         card = folder / "README.md"
@@ -366,7 +366,7 @@ class TMCIR(
         try:
             self.load_state_dict(load_file(path))
         except (OSError, SafetensorError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise TMCIRError(f"{path}: cannot load the weights: {reason}") from None
 
     @contextmanager

@@ -7,7 +7,6 @@ unique images, S image side, L text tokens.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tmcir.hashing import stable_number
 from tmcir.models.features import TextTokens
 from tmcir.models.tmcir import TMCIR
 
@@ -193,5 +193,4 @@ def seeded(seed: str) -> torch.Generator:
 @lru_cache(maxsize=65536)
 def _number(key: tuple[str, ...]) -> int:
     """Return a 63-bit number for a key: the same in every process, unlike ``hash``."""
-    digest = hashlib.blake2b("\n".join(key).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    return stable_number("\n".join(key))

@@ -15,7 +15,6 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from tmcir.checkpoint import Progress
 from tmcir.data.dataset import Dataset
-from tmcir.data.datasets import open_dataset
 from tmcir.data.images import check_image
 from tmcir.errors import TMCIRError
 from tmcir.files import read_json, require_writable, write_text
@@ -65,7 +64,7 @@ def train(
     check_run(recipe)
     accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
     set_seed(recipe.seed)
-    dataset = _open(recipe, "train")
+    dataset = recipe.dataset.open("train")
     for note in dataset.notes:
         accelerator.print(f"note: {note}")
     with accelerator.main_process_first():
@@ -83,7 +82,7 @@ def train(
         done.append((stage.name, progress))
     if recipe.stages.tune is not None and score_weights is not None:
         model.to(accelerator.device)
-        val, values = _open(recipe, "val"), recipe.stages.tune.values
+        val, values = recipe.dataset.open("val"), recipe.stages.tune.values
         folder = recipe.folder / TUNE
         done.append((TUNE, tune(model, lambda: score_weights(model, val, values), folder)))
     target = recipe.folder / "model"
@@ -108,7 +107,7 @@ def check_run(recipe: Recipe) -> None:
         problems.append(f"model.source: no such directory: {source}")
     for split in ("train", "val"):
         try:
-            dataset = _open(recipe, split)
+            dataset = recipe.dataset.open(split)
             missing = [name for name in dataset.image_names() if not dataset.has_image(name)]
         except TMCIRError as error:
             problems.append(f"dataset: {error}")
@@ -241,13 +240,8 @@ def _add_adapters(model: TMCIR, lora: LoraSettings | None) -> PeftModel | None:
     return get_peft_model(model.encoder.clip, config)
 
 
-def _open(recipe: Recipe, split: str) -> Dataset:
-    settings = recipe.dataset
-    return open_dataset(settings.name, settings.root, split=split, **settings.options)
-
-
 def _validation(recipe: Recipe, validate: Validate | None) -> Validation | None:
     if validate is None:
         return None
-    dataset = _open(recipe, "val")
+    dataset = recipe.dataset.open("val")
     return lambda model: validate(model, dataset)
