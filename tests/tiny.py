@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 
-from tmcir.data.fashion_products import FashionProducts
+from tmcir.data.dataset import Dataset
 from tmcir.models.encoder import Encoder, build_clip
 from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import TMCIR
@@ -62,7 +62,7 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 def build_model(
-    dataset: FashionProducts,
+    dataset: Dataset,
     seed: int = 0,
     method: str = "tmcir",
     text_length: int = 12,

@@ -1,0 +1,48 @@
+"""The page that a quickstart ends with: figures, queries, results, merge maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tmcir.data.images import thumbnail
+from tmcir.evaluation import Report
+from tmcir.pages import render
+from tmcir.quickstart.answers import Answer
+from tmcir.quickstart.figures import COLUMNS, rows
+
+_SIDE = 224  # pixels
+
+
+def render_page(reports: Sequence[Report], answers: Sequence[Answer]) -> str:
+    """Return an HTML page that needs nothing else.
+
+    Args:
+        reports: An evaluation for each method, the first that of the model's own.
+        answers: What is shown.
+    """
+    first = reports[0].overall
+    return render(
+        "tmcir.quickstart",
+        "quickstart.html",
+        columns=COLUMNS,
+        rows=rows(reports),
+        queries=first.queries,
+        gallery=first.gallery,
+        answers=[_shown(answer) for answer in answers],
+    )
+
+
+def _shown(answer: Answer) -> dict[str, object]:
+    return {
+        "text": answer.text,
+        "reference": thumbnail(answer.reference, _SIDE),
+        "results": [
+            {"rank": rank, "picture": thumbnail(hit.path, _SIDE), "right": right, "id": hit.id}
+            for rank, (hit, right) in enumerate(
+                zip(answer.hits, answer.right, strict=True), start=1
+            )
+        ],
+        "gate": answer.explanation.gate,
+        "matched_share": answer.explanation.matched_share,
+        "overlays": [],
+    }

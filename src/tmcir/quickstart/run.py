@@ -1,0 +1,202 @@
+"""The steps of the quickstart: draw, edit, train, measure, index, search and show.
+
+Each step takes up what an earlier run has finished, so that a run that was killed goes on.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tmcir.data.rendered.catalogue import RenderedCatalogue
+from tmcir.evaluation import Report, evaluate
+from tmcir.files import locked, write_text
+from tmcir.gallery import Gallery
+from tmcir.generation import generate, load_generate_recipe
+from tmcir.models.loading import load
+from tmcir.models.tmcir import TMCIR
+from tmcir.quickstart.answers import answer, choose_queries
+from tmcir.quickstart.figures import table
+from tmcir.quickstart.garments import write_garments
+from tmcir.quickstart.page import render_page
+from tmcir.shipped import EDITOR_INDEX, shipped_names
+from tmcir.training import Recipe, load_recipe, train
+
+TRAIN_RECIPE = "quickstart"
+GENERATE_RECIPE = "quickstart-pseudo-targets"
+PAGE = "quickstart.html"
+METHODS = ("tmcir", "sum", "image", "text")
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and all that is to do."""
+
+
+class Console(Protocol):
+    """How the quickstart speaks to a person."""
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+
+    def progress(self, description: str) -> AbstractContextManager[Progress]:
+        """Show how far a piece of work is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much the quickstart does: by default what two cores do in five minutes.
+
+    Attributes:
+        garments: Garments that are searched.
+        queries: Queries that are measured.
+        edits: Pseudo-targets.
+        training: Settings of the recipe ``quickstart`` to change, as ``dotted.key=value``.
+        generation: Settings of the recipe ``quickstart-pseudo-targets`` to change.
+    """
+
+    garments: int = 1000
+    queries: int = 600
+    edits: int = 384
+    training: tuple[str, ...] = ()
+    generation: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QuickstartReport:
+    """What a quickstart made and measured.
+
+    Attributes:
+        page: The page with pictures, merge maps and figures.
+        gallery: The gallery, ready to be searched.
+        model: The folder of the model that was trained.
+        reports: An evaluation for each of ``METHODS``.
+        seconds: Time of this run.
+        memory: Its peak memory in bytes.
+    """
+
+    page: Path
+    gallery: Path
+    model: Path
+    reports: tuple[Report, ...]
+    seconds: float
+    memory: int
+
+
+def quickstart(folder: Path, console: Console, plan: Plan | None = None) -> QuickstartReport:
+    """Draw a catalogue, make pseudo-targets, train, measure, index, search, and write a page.
+
+    Args:
+        folder: Gets everything; made where it is missing.
+        console: Speaks to the person.
+        plan: How much to do.
+
+    Raises:
+        TMCIRError: The folder holds something else, another quickstart is at work in it, or it
+            cannot be written.
+    """
+    with locked(folder / ".lock", f"{folder}: another quickstart is at work in this folder"):
+        return _Quickstart(folder, console, plan or Plan()).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Quickstart:
+    folder: Path
+    console: Console
+    plan: Plan
+
+    def run(self) -> QuickstartReport:
+        began = time.monotonic()
+        catalogue = self.draw()
+        recipe = self.recipe(aligned=self.edit())
+        model = self.train(recipe)
+        reports = self.measure(model, catalogue)
+        gallery = self.index(model, recipe, catalogue)
+        self.console.say("6/6  answering queries")
+        answers = [answer(gallery, model, catalogue, one) for one in choose_queries(catalogue)]
+        write_text(self.folder / PAGE, render_page(reports, answers))
+        return QuickstartReport(
+            page=self.folder / PAGE,
+            gallery=self.folder / "gallery",
+            model=recipe.folder / "model",
+            reports=reports,
+            seconds=time.monotonic() - began,
+            memory=_peak_memory(),
+        )
+
+    def recipe(self, aligned: bool) -> Recipe:
+        """Return the training recipe in this folder; without pseudo-targets it does not align."""
+        settings = [
+            f"dataset.root={self.folder / 'catalogue'}",
+            f"output={self.folder / 'training'}",
+            f"stages.align.pseudo_targets={self.folder / 'pseudo-targets'}",
+            *self.plan.training,
+        ]
+        return load_recipe(TRAIN_RECIPE, settings if aligned else [*settings, "stages.align=null"])
+
+    def draw(self) -> RenderedCatalogue:
+        """Draw the garments to learn from and those to search; return the latter."""
+        self.console.say("1/6  drawing a catalogue of garments")
+        dataset = self.recipe(aligned=True).dataset
+        with self.console.progress("garments to learn from") as progress:
+            dataset.open("train").prepare(progress)
+        catalogue = RenderedCatalogue(
+            dataset.root, "test", items=self.plan.garments, queries=self.plan.queries
+        )
+        with self.console.progress("garments to search") as progress:
+            catalogue.prepare(progress)
+        return catalogue
+
+    def edit(self) -> bool:
+        """Make pseudo-targets; return whether there are enough of them to align on."""
+        self.console.say("2/6  making pseudo-targets: diffusion edits garments as texts ask")
+        target = self.folder / "pseudo-targets"
+        places = [f"dataset.root={self.folder / 'catalogue'}", f"output={target}"]
+        settings = load_generate_recipe(GENERATE_RECIPE, [*places, *self.plan.generation])
+        if settings.editor.source not in shipped_names(EDITOR_INDEX):
+            self.console.say("     this version ships no editor: the rest runs without them")
+            return False
+        with self.console.progress("editing") as progress:
+            report = generate(settings, limit=self.plan.edits, progress=progress)
+        self.console.say(f"     {report.kept:,} of {self.plan.edits:,} passed the filters")
+        align = self.recipe(aligned=True).stages.align
+        return align is not None and report.kept >= align.batch_size
+
+    def train(self, recipe: Recipe) -> TMCIR:
+        """Train the shipped towers and their fusion a little further."""
+        align = "aligning the towers on them, then " if recipe.stages.align else ""
+        self.console.say(f"3/6  training the shipped model: {align}fusing")
+        return load(train(recipe), device="cpu")
+
+    def measure(self, model: TMCIR, catalogue: RenderedCatalogue) -> tuple[Report, ...]:
+        """Evaluate the model beside what needs no fusion, over the same towers."""
+        self.console.say("4/6  measuring on garments that it never saw")
+        reports = []
+        for method in METHODS:
+            with self.console.progress(f"queries by {method}") as progress:
+                reports.append(evaluate(model, catalogue, method=method, progress=progress))
+        for line in table(reports):
+            self.console.say(f"     {line}")
+        return tuple(reports)
+
+    def index(self, model: TMCIR, recipe: Recipe, catalogue: RenderedCatalogue) -> Gallery:
+        """Make a gallery of the garments, with what is known of them as metadata."""
+        self.console.say("5/6  indexing the catalogue")
+        names = catalogue.tasks()[0].gallery
+        garments = self.folder / "garments.csv"
+        write_garments(garments, catalogue, names)
+        source = str((recipe.folder / "model").absolute())
+        gallery = Gallery.open(self.folder / "gallery", model, source)
+        pictures = [catalogue.image_path(name) for name in names]
+        with self.console.progress("indexing") as progress:
+            gallery.add(pictures, garments, progress=progress)
+        return gallery
+
+
+def _peak_memory() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
