@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,8 @@ def test_without_a_choice_the_target_is_the_triplets_own() -> None:
 
 def test_an_epoch_of_examples_has_every_triplet_with_a_target(catalogue: Path) -> None:
     dataset = FashionProducts(catalogue, "train")
-    found = examples(dataset, 1, NearestTargets([], torch.empty(0, 2), 0))
+    names = dataset.image_names()
+    found = examples(dataset, 1, NearestTargets(names, torch.empty(len(names), 2), 0))
     assert found == [
         Example(triplet.reference, triplet.training_texts, (str(triplet.target),))
         for triplet in dataset.training_triplets(1)
@@ -639,8 +641,24 @@ def test_a_broken_photo_is_named(
         "find_image",
         lambda self, name: tmp_path / "broken.jpg" if name == "102" else find(self, name),
     )
+    recipe = editor_recipe(tmp_path / "run.yaml", catalogue, towers)
     with pytest.raises(ImageError, match=r"broken\.jpg: not an image"):
-        train_editor(load_editor_recipe(editor_recipe(tmp_path / "run.yaml", catalogue, towers)))
+        train_editor(load_editor_recipe(recipe))
+    assert (train_editor(load_editor_recipe(recipe, ["dataset.skip_broken=true"]))).is_dir()
+
+
+def test_edits_are_between_known_images_alone(catalogue: Path) -> None:
+    dataset = FashionProducts(catalogue, "train")
+    triplet = next(one for one in dataset.training_triplets(0) if len(one.answers) > 2)
+    known = sorted({triplet.reference, *triplet.answers})
+    gone = known.index(triplet.answers[0])
+    vectors = torch.nn.functional.normalize(torch.randn(len(known), 4), dim=1)
+    kept = [place for place in range(len(known)) if place != gone]
+    choose = NearestTargets([known[place] for place in kept], vectors[kept], count=9)
+    assert set(choose.of(triplet)) == set(triplet.answers) - {triplet.answers[0], triplet.reference}
+    assert choose.of(replace(triplet, reference="gone")) == ()
+    own = NearestTargets([triplet.reference], vectors[:1], count=0)
+    assert own.of(triplet) == ()
 
 
 # Going on from another editor
@@ -677,8 +695,11 @@ def test_an_editor_that_cannot_be_started_from_is_an_error(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TMCIRError, match=problem) as caught:
-        train_editor(load_editor_recipe(recipe, [f"start={trained}", *overrides]))
+        train_editor(
+            load_editor_recipe(recipe, [f"start={trained}", f"output={tmp_path}/run", *overrides])
+        )
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_training_does_not_start_from_an_editor_of_another_kind(

@@ -132,7 +132,15 @@ def test_every_triplet_of_the_epoch_has_one_row_and_one_picture(
         assert (row["reference"], row["target"]) == (triplet.reference, triplet.target)
         assert row["kind"] == triplet.kind and row["text"] in triplet.training_texts
         assert row["editor"] == str(trained)
-        assert json.loads(row["settings"]) == {"steps": 2, "guidance": 7.5, "image_guidance": 1.5}
+        assert json.loads(row["settings"]) == {
+            "steps": 2,
+            "guidance": 7.5,
+            "image_guidance": 1.5,
+            "prompt": "{text}",
+            "fit": "crop",
+            "size": SIDE,
+            "precision": "float32",
+        }
         assert 0 <= row["seed"] < 2**63
         with Image.open(whole / row["file"]) as image:
             assert (image.format, image.mode, image.size) == ("PNG", "RGB", (SIDE, SIDE))
@@ -290,6 +298,15 @@ def test_a_limit_makes_the_first_ones_and_a_later_run_the_rest(make: Make, whole
     assert make().made == len(order) - 8
     assert made(first.folder) == made(whole)
     assert_same_pictures(first.folder, whole)
+
+
+def test_a_picture_that_was_removed_is_made_again(make: Make, whole: Path) -> None:
+    first = make(limit=4)
+    gone = first.folder / rows_of(first.folder)[2]["file"]
+    gone.unlink()
+    assert make(limit=4).made == 1
+    assert gone.read_bytes() == (whole / gone.relative_to(first.folder)).read_bytes()
+    assert len(rows_of(first.folder)) == 4
 
 
 def test_a_limit_counts_within_the_shard(make: Make) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,6 +126,13 @@ def check_dataset(
         broken=_broken({n: path for n, path in paths.items() if path is not None}, progress),
         notes=dataset.notes,
     )
+
+
+def unusable_images(dataset: Dataset, names: Iterable[str]) -> list[str]:
+    """Return those of the images that are missing, or that do not decode fully."""
+    paths = {name: dataset.find_image(name) for name in names}
+    broken = _broken({name: path for name, path in paths.items() if path is not None}, None)
+    return [name for name, path in paths.items() if path is None or name in broken]
 
 
 def _broken(paths: dict[str, Path], progress: Callable[[int, int], None] | None) -> dict[str, str]:

@@ -71,7 +71,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         """Find the components of photos.
 
         Args:
-            squares: uint8 [N, 3, S, S]; at most 2,048 of them, evenly spaced, are used.
+            squares: uint8 [N, 3, S, S]; of more than 4,095 some are left out, evenly spaced, and
+                at least 2,048 are used.
             patch_size: P.
             latent_channels: C.
             whitening: Power of the deviation by which a channel is divided, in [0, 1].

@@ -64,6 +64,14 @@ class Editor:
         if self.size % multiple:
             raise TMCIRError(f"editor.size: {self.size} is not a multiple of {multiple}")
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """All that a picture depends on besides its image, text and seed; plain values."""
+        own = {name: getattr(self._settings, name) for name in ("prompt", "fit", "precision")}
+        if self._settings.negative_prompt:
+            own["negative_prompt"] = self._settings.negative_prompt
+        return {**self.called, **own, "size": self.size}
+
     def edit(
         self, images: Sequence[Image.Image], texts: Sequence[str], seeds: Sequence[int]
     ) -> list[Image.Image]:

@@ -62,7 +62,7 @@ class NearestTargets:
     answers of a triplet the nearest in the joint space differ least.
 
     Args:
-        names: Every image that a triplet may name.
+        names: The images that edits may be between.
         embeddings: float [N, D], L2-normalised, in the order of ``names``.
         count: How many targets to keep; 0 keeps the triplet's own.
     """
@@ -74,14 +74,15 @@ class NearestTargets:
         self._of = lru_cache(maxsize=None)(self._nearest)
 
     def of(self, triplet: Triplet) -> tuple[str, ...]:
-        """Return the targets of a triplet, the nearest first."""
-        assert triplet.target is not None
+        """Return the targets of a triplet, the nearest first; none where no image is known."""
+        if triplet.target is None or triplet.reference not in self._row:
+            return ()
         if self._count == 0 or not triplet.answers:
-            return (triplet.target,)
+            return (triplet.target,) if triplet.target in self._row else ()
         return self._of(triplet.reference, triplet.answers)
 
     def _nearest(self, reference: str, answers: tuple[str, ...]) -> tuple[str, ...]:
-        others = [name for name in answers if name != reference]
+        others = [name for name in answers if name != reference and name in self._row]
         rows = torch.tensor([self._row[name] for name in others])
         scores = self._embeddings[rows] @ self._embeddings[self._row[reference]]
         order = scores.argsort(descending=True, stable=True)[: self._count]
@@ -89,15 +90,15 @@ class NearestTargets:
 
 
 def examples(dataset: Dataset, epoch: int, choose: NearestTargets) -> list[Example]:
-    """Return the edits of a training epoch."""
+    """Return the edits of a training epoch, without those that have no target."""
     return [
         Example(
             reference=triplet.reference,
             texts=triplet.training_texts or (triplet.text,),
-            targets=choose.of(triplet),
+            targets=targets,
         )
         for triplet in dataset.training_triplets(epoch)
-        if triplet.target is not None
+        if (targets := choose.of(triplet))
     ]
 
 

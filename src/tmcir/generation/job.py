@@ -118,8 +118,8 @@ def generate(
     report = GenerateReport(recipe.folder)
     busy = f"{recipe.folder}: shard {number}/{shards} is at work in another process"
     with locked(recipe.folder / f".{name}.lock", busy):
-        done = manifest.ids()
-        waiting = [edit for edit in own if edit.triplet.id not in done]
+        done = manifest.files()
+        waiting = [edit for edit in own if not _is_there(recipe, done.get(edit.triplet.id))]
         if waiting:
             _sweep(recipe, name, waiting)
             _make(recipe, dataset, waiting, manifest, report, len(own), progress)
@@ -166,6 +166,7 @@ def _make(
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Edit what is waiting, and write pictures before the rows that name them."""
+    dataset.prepare()
     editor = load_editor(recipe.editor)
     scorer = Scorer(load(recipe.filters.scorer) if recipe.filters.scorer else None)
     # Not before: an editor that is not there must not leave the folder to a mistaken recipe.
@@ -236,7 +237,7 @@ def _edit_batch(
     texts = [edit.text for edit in batch]
     edited = editor.edit(references, texts, [edit.seed for edit in batch])
     names = [edit.triplet.reference for edit in batch]
-    settings = json.dumps(editor.called, sort_keys=True)
+    settings = json.dumps(editor.described, sort_keys=True)
     rows: list[Row] = []
     for edit, image, scores in zip(
         batch, edited, scorer.score(names, references, texts, edited), strict=True
@@ -261,6 +262,11 @@ def _edit_batch(
             }
         )
     return rows
+
+
+def _is_there(recipe: GenerateRecipe, file: str | None) -> bool:
+    """Return whether a picture has a row, and is still where that says."""
+    return file is not None and (recipe.folder / file).is_file()
 
 
 def _file_name(identifier: str, image_format: str) -> str:

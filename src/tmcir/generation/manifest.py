@@ -31,9 +31,10 @@ class Manifest:
         self._folder = folder
         self._shard = shard
 
-    def ids(self) -> set[str]:
-        """Return the triplets that have a row, whichever shard wrote it."""
-        return {name for part in self._parts() for name in _read(part, ["id"])["id"].to_pylist()}
+    def files(self) -> dict[str, str]:
+        """Return the file of each triplet that has a row, whichever shard wrote it."""
+        parts = [_read(part, ["id", "file"]) for part in self._parts()]
+        return {row["id"]: row["file"] for part in parts for row in part.to_pylist()}
 
     def append(self, rows: list[Row]) -> None:
         """Write rows as a new part: all of them or none.

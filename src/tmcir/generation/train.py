@@ -16,6 +16,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tmcir.data.check import unusable_images
 from tmcir.data.dataset import Dataset
 from tmcir.errors import TMCIRError
 from tmcir.generation.architecture import (
@@ -39,7 +40,7 @@ from tmcir.generation.optimise import optimise
 from tmcir.generation.recipe import EditorRecipe
 from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor, read_squares
-from tmcir.settings import claim_folder
+from tmcir.settings import RECIPE, claim_folder
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionInstructPix2PixPipeline
@@ -59,18 +60,24 @@ def train_editor(recipe: EditorRecipe) -> Path:
     """
     set_seed(recipe.seed)
     dataset = recipe.dataset.open("train")
+    autoencoder = None if recipe.start is None else _started(recipe, recipe.start)
     towers = load(recipe.text_tower, device="cpu")
     accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
-    with accelerator.main_process_first():
+    if (recipe.folder / RECIPE).exists():  # refused before anything takes time
         claim_folder(recipe)
-    names = _names(dataset)
+    with accelerator.main_process_first():
+        dataset.prepare()
+    names = _names(recipe, dataset)
     paths = [dataset.image_path(name) for name in names]
     squares = read_squares(paths, ImagePreprocessor(size=recipe.image_size))
-    autoencoder = _autoencoder(recipe, squares)
+    if autoencoder is None:
+        autoencoder = PatchAutoencoder.fit(squares, **recipe.autoencoder.model_dump())
     latents = encode_all(autoencoder, squares, _ENCODE_BATCH)
     pipeline = build_pipeline(recipe, towers, autoencoder)
     if recipe.start is not None:
         load_denoiser(pipeline, recipe.start)
+    with accelerator.main_process_first():
+        claim_folder(recipe)  # not before: a mistake must not leave the folder to a wrong recipe
     # What chooses nothing needs no embeddings.
     seen = towers.encode_images(paths if recipe.nearest_targets else [])
     choose = NearestTargets(names, seen, recipe.nearest_targets)
@@ -110,8 +117,8 @@ class _Edits:
     choose: NearestTargets
 
 
-def _names(dataset: Dataset) -> list[str]:
-    """Return the images that training triplets may name, sorted."""
+def _names(recipe: EditorRecipe, dataset: Dataset) -> list[str]:
+    """Return the images that training triplets may name, sorted; without those to be skipped."""
     names: set[str] = set()
     for triplet in dataset.triplets:
         names.update((triplet.reference, *triplet.answers))
@@ -119,20 +126,19 @@ def _names(dataset: Dataset) -> list[str]:
             names.add(triplet.target)
     if not names:
         raise TMCIRError(f"{dataset.name}: the training split has no triplets to learn edits from")
+    if recipe.dataset.skip_broken:
+        names.difference_update(unusable_images(dataset, names))
     return sorted(names)
 
 
-def _autoencoder(recipe: EditorRecipe, squares: Tensor) -> PatchAutoencoder:
-    if recipe.start is not None:
-        loaded, side = load_autoencoder(recipe.start), recipe.autoencoder.patch_size
-        if loaded.config.patch_size != side:
-            raise TMCIRError(
-                f"start: {recipe.start} has patches of {loaded.config.patch_size} pixels, and not"
-                f" of {side}"
-            )
-        return loaded
-    fitted: PatchAutoencoder = PatchAutoencoder.fit(squares, **recipe.autoencoder.model_dump())
-    return fitted
+def _started(recipe: EditorRecipe, start: str) -> PatchAutoencoder:
+    """Load the autoencoder of the editor to go on from."""
+    loaded, side = load_autoencoder(start), recipe.autoencoder.patch_size
+    if loaded.config.patch_size != side:
+        raise TMCIRError(
+            f"start: {start} has patches of {loaded.config.patch_size} pixels, and not of {side}"
+        )
+    return loaded
 
 
 def _denoiser(

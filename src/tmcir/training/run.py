@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -14,8 +13,8 @@ from accelerate.utils import set_seed
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from tmcir.checkpoint import Progress
+from tmcir.data.check import unusable_images
 from tmcir.data.dataset import Dataset
-from tmcir.data.images import check_image
 from tmcir.errors import TMCIRError
 from tmcir.files import read_json, require_writable, write_text
 from tmcir.models.encoder import Encoder, build_clip
@@ -134,16 +133,7 @@ def _broken(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> froze
     """Return the training images to leave out, and say which they are."""
     if not recipe.dataset.skip_broken:
         return frozenset()
-
-    def usable(name: str) -> bool:
-        path = dataset.find_image(name)
-        return path is not None and check_image(path) is None
-
-    names = dataset.image_names()
-    with ThreadPoolExecutor() as pool:
-        broken = [
-            name for name, good in zip(names, pool.map(usable, names), strict=True) if not good
-        ]
+    broken = unusable_images(dataset, dataset.image_names())
     if broken:
         accelerator.print(f"{len(broken)} images are missing or broken and are left out:")
         accelerator.print("  " + " ".join(broken))
