@@ -37,7 +37,7 @@ or with diffusers, where tmcir is installed:
     pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
         THIS_FOLDER, safety_checker=None, dtype=torch.float32
     )
-    pipeline(texts, image=images, num_inference_steps=8, guidance_scale=4, image_guidance_scale=1.5)
+    pipeline(texts, image=images, num_inference_steps=6, guidance_scale=4, image_guidance_scale=3)
 
 ## Limits
 
