@@ -23,19 +23,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attributes import AttributeClassifier, trained_classifier
+from cards import write_measured
 from PIL import Image
 
 from tmcir.data.dataset import Triplet
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.data.images import read_image
 from tmcir.data.pseudo_targets import read_pseudo_targets
-from tmcir.files import read_json, write_text
+from tmcir.files import read_json
 from tmcir.generation import EditorSettings, load_editor
 
 Caption = tuple[str, ...]
 Shares = tuple[int, float, float, float]
 BATCH = 32
-MEASURED = "## Measured"
 
 
 def judged(
@@ -67,8 +67,6 @@ def show(name: str, found: dict[str, Shares]) -> None:
 def write_card(path: Path, settings: str, rows: dict[str, dict[str, Shares]]) -> None:
     """Put the figures into the README of an editor, in place of those that it had."""
     lines = [
-        MEASURED,
-        "",
         "`benchmarks/pseudo_targets.py` on the validation split of the product photos, in percent;",
         f"a classifier trained on real photos judges. Sampling: {settings}.",
         "",
@@ -79,10 +77,7 @@ def write_card(path: Path, settings: str, rows: dict[str, dict[str, Shares]]) ->
         for kind, (count, *shares) in found.items():
             columns = " | ".join(f"{100 * share:.1f}" for share in shares)
             lines.append(f"| {name} | {kind} | {count:,} | {columns} |")
-    before, _, rest = path.read_text(encoding="utf-8").partition(MEASURED)
-    after = rest.partition("\n## ")[2]
-    tail = f"\n\n## {after}" if after else "\n"
-    write_text(path, before.rstrip() + "\n\n" + "\n".join(lines) + tail)
+    write_measured(path, lines)
 
 
 def by_steps(
