@@ -6,13 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tmcir.evaluation.balance import Balance
+    from tmcir.evaluation.bootstrap import Metric
     from tmcir.evaluation.embedding import Embeddings, embed
-    from tmcir.evaluation.report import Metric, Part, Report
+    from tmcir.evaluation.report import Part, Report
     from tmcir.evaluation.scoring import evaluate, score, validation_score
     from tmcir.evaluation.submission import validate_submission, write_submission
     from tmcir.evaluation.tuning import score_weights
 
 __all__ = [
+    "Balance",
     "Embeddings",
     "Metric",
     "Part",
@@ -27,13 +30,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Balance": "tmcir.evaluation.balance",
     "Embeddings": "tmcir.evaluation.embedding",
     "embed": "tmcir.evaluation.embedding",
     "evaluate": "tmcir.evaluation.scoring",
     "score": "tmcir.evaluation.scoring",
     "score_weights": "tmcir.evaluation.tuning",
     "validation_score": "tmcir.evaluation.scoring",
-    "Metric": "tmcir.evaluation.report",
+    "Metric": "tmcir.evaluation.bootstrap",
     "Part": "tmcir.evaluation.report",
     "Report": "tmcir.evaluation.report",
     "validate_submission": "tmcir.evaluation.submission",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,18 @@ SEED = 0
 
 # Weights held at once: 32 MB of float64.
 _CELLS = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure over queries, in percent unless it says otherwise, and its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.1f}, {self.high:.1f}]"
 
 
 def resampled_means(values: Tensor, resamples: int = RESAMPLES, seed: int = SEED) -> Tensor:

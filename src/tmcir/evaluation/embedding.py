@@ -15,7 +15,7 @@ from torch import Tensor
 from tmcir.data.dataset import Dataset, Task, Triplet
 from tmcir.errors import ImageError, TMCIRError, unknown_choice
 from tmcir.models.baselines import METHODS, Compose
-from tmcir.models.features import ImageFeatures
+from tmcir.models.features import ImageFeatures, TextFeatures
 
 if TYPE_CHECKING:
     from tmcir.models.tmcir import TMCIR
@@ -40,12 +40,15 @@ class Embeddings:
         image_rows: Row of each image by its name.
         queries: float32 [Q, D], L2-normalised, one row a query.
         query_rows: Row of each query by ``Triplet.id``.
+        texts: float32 [Q, D], L2-normalised, the embedding of each query's text alone; only
+            measures of balance need it.
     """
 
     images: Tensor
     image_rows: dict[str, int]
     queries: Tensor
     query_rows: dict[str, int]
+    texts: Tensor | None = None
 
     def of_gallery(self, task: Task) -> Tensor:
         """Return the task's gallery, float32 [G, D], in gallery order."""
@@ -53,7 +56,24 @@ class Embeddings:
 
     def of_queries(self, task: Task) -> Tensor:
         """Return the task's queries, float32 [Q, D], in order."""
-        return self.queries[_rows(self.query_rows, [t.id for t in task.triplets], "query")]
+        return self.queries[self._rows_of(task)]
+
+    def of_references(self, task: Task) -> Tensor:
+        """Return the embeddings of the queries' images, float32 [Q, D], in order."""
+        return self.images[_rows(self.image_rows, [t.reference for t in task.triplets], "image")]
+
+    def of_texts(self, task: Task) -> Tensor:
+        """Return the embeddings of the queries' texts, float32 [Q, D], in order.
+
+        Raises:
+            TMCIRError: There are none.
+        """
+        if self.texts is None:
+            raise TMCIRError("the embeddings lack those of the queries' texts")
+        return self.texts[self._rows_of(task)]
+
+    def _rows_of(self, task: Task) -> list[int]:
+        return _rows(self.query_rows, [triplet.id for triplet in task.triplets], "query")
 
 
 def embed(
@@ -79,7 +99,8 @@ def embed(
     dataset.prepare(progress)
     paths = find_images(dataset, names)
     images = torch.empty(len(names), model.embedding_size)
-    composed = [torch.empty(0, model.embedding_size)]
+    nothing = torch.empty(0, model.embedding_size)
+    composed, read = [nothing], [nothing]
     identifiers: list[str] = []
     with torch.inference_mode():
         for start, pixels in _read_ahead(model, paths, batch_size):
@@ -94,7 +115,9 @@ def embed(
             # One image may have many queries: they too go in batches.
             for first in range(0, len(pairs), batch_size):
                 chosen = pairs[first : first + batch_size]
-                composed.append(_compose(model, compose, features, chosen))
+                texts = model.text_features([triplet.text for _, triplet in chosen])
+                composed.append(_compose(compose, features, texts, [row for row, _ in chosen]))
+                read.append(texts.pooled.float().cpu())
                 identifiers += [triplet.id for _, triplet in chosen]
             if progress is not None:
                 progress(end, len(names))
@@ -103,6 +126,7 @@ def embed(
         image_rows={name: row for row, name in enumerate(names)},
         queries=torch.cat(composed),
         query_rows={identifier: row for row, identifier in enumerate(identifiers)},
+        texts=torch.cat(read),
     )
 
 
@@ -142,12 +166,11 @@ def _composer(model: TMCIR, method: str) -> Compose:
 
 
 def _compose(
-    model: TMCIR, compose: Compose, features: ImageFeatures, pairs: list[tuple[int, Triplet]]
+    compose: Compose, features: ImageFeatures, texts: TextFeatures, rows: list[int]
 ) -> Tensor:
-    """Compose queries, each given with the row of its reference image: float32 [N, D]."""
-    rows = torch.tensor([row for row, _ in pairs], device=features.pooled.device)
-    texts = model.text_features([triplet.text for _, triplet in pairs])
-    return compose(features.select(rows), texts).float().cpu()
+    """Compose queries, each text with the image in its row of ``features``: float32 [N, D]."""
+    chosen = features.select(torch.tensor(rows, device=features.pooled.device))
+    return compose(chosen, texts).float().cpu()
 
 
 def _queries_by_reference(tasks: Sequence[Task]) -> dict[str, list[Triplet]]:

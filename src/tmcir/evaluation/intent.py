@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tmcir.data.dataset import Dataset, Task, Triplet
+from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
 from tmcir.errors import TMCIRError
 from tmcir.evaluation.metrics import score_chunks, top
 from tmcir.evaluation.protocols import GalleryIndex, Values
@@ -39,22 +39,52 @@ def measure_intent(dataset: Dataset, task: Task, queries: Tensor, gallery: Tenso
     Raises:
         TMCIRError: A query has no result that can be judged, or an embedding is not finite.
     """
-    unknown = torch.tensor([not dataset.can_judge(name) for name in task.gallery])
-    if bool(unknown.all()):
+    judged = judge_results(dataset, task, queries, gallery, LENGTH)
+    if judged is None:
         return {}
-    rows: list[list[int]] = []
-    for _, scores in score_chunks(queries, gallery, GalleryIndex(task).removed()):
-        rows += top(scores.masked_fill_(unknown, -torch.inf), LENGTH).tolist()
-    results = [[task.gallery[place] for place in row if place >= 0] for row in rows]
-    means = [_judge(dataset, *pair) for pair in zip(task.triplets, results, strict=True)]
+    means = [
+        (_mean([one.changed for one in found]), _mean([one.kept for one in found]))
+        for found in judged
+    ]
     changed, kept = torch.tensor(means, dtype=torch.float64).view(-1, 2).unbind(dim=1)
     return {f"changed@{LENGTH}": changed, f"kept@{LENGTH}": kept}
 
 
-def _judge(dataset: Dataset, triplet: Triplet, results: Sequence[str]) -> tuple[float, float]:
-    """Return the mean shares of what changed and of what was kept."""
+def judge_results(
+    dataset: Dataset, task: Task, queries: Tensor, gallery: Tensor, length: int
+) -> list[list[Judgement]] | None:
+    """Return how well the first images of each ranking answer its query, the best first.
+
+    Images that cannot be judged have no place in the ranking.
+
+    Args:
+        dataset: Judges the results.
+        task: The task.
+        queries: float [Q, D].
+        gallery: float [G, D].
+        length: Results a query; fewer only where the gallery has.
+
+    Returns:
+        Judgements a query, at least one; None where no image of the gallery can be judged.
+
+    Raises:
+        TMCIRError: A query has no result that can be judged, or an embedding is not finite.
+    """
+    unknown = torch.tensor([not dataset.can_judge(name) for name in task.gallery])
+    if bool(unknown.all()):
+        return None
+    rows: list[list[int]] = []
+    for _, scores in score_chunks(queries, gallery, GalleryIndex(task).removed()):
+        rows += top(scores.masked_fill_(unknown, -torch.inf), length).tolist()
+    results = [[task.gallery[place] for place in row if place >= 0] for row in rows]
+    return [_judge(dataset, *pair) for pair in zip(task.triplets, results, strict=True)]
+
+
+def _judge(dataset: Dataset, triplet: Triplet, results: Sequence[str]) -> list[Judgement]:
     if not results:
         raise TMCIRError(f"query {triplet.id} of {dataset.name} has no result that can be judged")
-    found = [dataset.judge(triplet, name) for name in results]
-    changed, kept = sum(one.changed for one in found), sum(one.kept for one in found)
-    return changed / len(found), kept / len(found)
+    return [dataset.judge(triplet, name) for name in results]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -107,8 +107,10 @@ class GalleryIndex:
 
     def removed(self) -> Tensor | None:
         """Return the references that leave the ranking, long [Q]; None where they stay."""
-        if not self._task.remove_reference:
-            return None
+        return self.references() if self._task.remove_reference else None
+
+    def references(self) -> Tensor:
+        """Return the references, long [Q], -1 where one is not in the gallery."""
         return torch.tensor([self._places.get(t.reference, -1) for t in self._triplets]).long()
 
     @property
@@ -124,13 +126,13 @@ class GalleryIndex:
 
 def measure_fashion_iq(task: Task, queries: Tensor, gallery: Tensor) -> Values:
     """Return R@10, R@50 and their mean for a category."""
-    values = _recalls(_answer_ranks(task, queries, gallery), FASHION_IQ_RECALLS)
+    values = _recalls(rank_answers(task, queries, gallery), FASHION_IQ_RECALLS)
     return values | {"mean": (values["R@10"] + values["R@50"]) / 2}
 
 
 def measure_fashion200k(task: Task, queries: Tensor, gallery: Tensor) -> Values:
     """Return R@1, R@10 and R@50; the best-ranked right answer counts."""
-    return _recalls(_answer_ranks(task, queries, gallery), FASHION200K_RECALLS)
+    return _recalls(rank_answers(task, queries, gallery), FASHION200K_RECALLS)
 
 
 def measure_rendered(task: Task, queries: Tensor, gallery: Tensor) -> Values:
@@ -164,6 +166,14 @@ def measure_circo(task: Task, queries: Tensor, gallery: Tensor) -> Values:
     return values | _recalls(ranks, CIRCO_LENGTHS)
 
 
+def rank_answers(task: Task, queries: Tensor, gallery: Tensor) -> Tensor:
+    """Return the rank of each query's best-ranked right answer, long [Q], 0 for the first place."""
+    index = GalleryIndex(task)
+    answers = index.answers()
+    chunks = score_chunks(queries, gallery, index.removed())
+    return _join([answer_ranks(scores, answers[rows]) for rows, scores in chunks])
+
+
 def find_protocol(name: str) -> Protocol:
     """Return a protocol by its name.
 
@@ -173,13 +183,6 @@ def find_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise unknown_choice("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
-
-
-def _answer_ranks(task: Task, queries: Tensor, gallery: Tensor) -> Tensor:
-    index = GalleryIndex(task)
-    answers = index.answers()
-    chunks = score_chunks(queries, gallery, index.removed())
-    return _join([answer_ranks(scores, answers[rows]) for rows, scores in chunks])
 
 
 def _rank(

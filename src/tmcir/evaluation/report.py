@@ -13,23 +13,12 @@ from torch import Tensor
 
 from tmcir.data.dataset import Task
 from tmcir.errors import TMCIRError
-from tmcir.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, interval, resampled_means
+from tmcir.evaluation.balance import Balance
+from tmcir.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, Metric, interval, resampled_means
 from tmcir.evaluation.protocols import Protocol, Values
 from tmcir.files import read_json, write_text
 
 FORMAT = "tmcir-report-1"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A mean over queries in percent, and its 95% bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.1f}, {self.high:.1f}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +54,7 @@ class Report:
         notes: What a reader must know.
         resamples: Samples that the intervals rest on.
         seed: Seed of those samples.
+        balance: How far queries follow image and text, where that was asked for.
     """
 
     dataset: str
@@ -78,6 +68,7 @@ class Report:
     notes: tuple[str, ...] = ()
     resamples: int = RESAMPLES
     seed: int = SEED
+    balance: Balance | None = None
 
     @property
     def score(self) -> float:
@@ -86,7 +77,10 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of the JSON file."""
-        return {"format": FORMAT, **asdict(self), "level": LEVEL}
+        content = {"format": FORMAT, **asdict(self), "level": LEVEL}
+        if self.balance is None:
+            del content["balance"]
+        return content
 
     def to_json(self) -> str:
         """Return the report as JSON text."""
@@ -106,7 +100,10 @@ class Report:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise TMCIRError(f"not a report of the format {FORMAT}")
         try:
-            rest = {key: content[key] for key in (field.name for field in fields(cls))}
+            names = [field.name for field in fields(cls) if field.name != "balance"]
+            rest = {key: content[key] for key in names}
+            if "balance" in content:
+                rest["balance"] = Balance.from_dict(content["balance"])
             rest["overall"] = _read_part(rest["overall"])
             rest["parts"] = tuple(_read_part(part) for part in rest["parts"])
             rest["notes"] = tuple(rest["notes"])
@@ -137,7 +134,8 @@ class Report:
         )
         foot = f"percent, with {LEVEL:.0%} bootstrap intervals over queries"
         notes = [f"note: {note}" for note in self.notes]
-        return "\n".join([head, "", *_lines(self._cells()), "", foot, *notes])
+        balance = [] if self.balance is None else ["", str(self.balance)]
+        return "\n".join([head, "", *_lines(self._cells()), "", foot, *notes, *balance])
 
     def _cells(self) -> list[list[str]]:
         columns = [*self.parts, self.overall]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tmcir.data.dataset import Dataset, Task
+from tmcir.evaluation.balance import measure_balance, summarise_balance, swapped_tasks
 from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, Progress, embed
 from tmcir.evaluation.intent import measure_intent
 from tmcir.evaluation.protocols import Protocol, Values, find_protocol, right_answers
@@ -21,6 +23,7 @@ def evaluate(
     method: str = OWN_METHOD,
     batch_size: int = 64,
     progress: Progress | None = None,
+    balance: bool = False,
 ) -> Report:
     """Measure a model by a protocol of the dataset.
 
@@ -32,6 +35,7 @@ def evaluate(
             baseline over its towers: image, text, sum.
         batch_size: Images encoded at once.
         progress: Called after every batch of images.
+        balance: Whether to measure, too, how far the queries follow image and text.
 
     Raises:
         TMCIRError: The protocol or method is unknown, the labels are hidden, or embeddings are
@@ -43,9 +47,14 @@ def evaluate(
     for task in tasks:
         if task.triplets:
             right_answers(task.triplets[0])
-    embeddings = embed(model, dataset, tasks, method, batch_size, progress)
+    swapped = swapped_tasks(tasks) if balance else []
+    embeddings = embed(model, dataset, [*tasks, *swapped], method, batch_size, progress)
     used = model.method if method == OWN_METHOD else method
-    return score(embeddings, dataset, protocol, model.name, used)
+    report = score(embeddings, dataset, protocol, model.name, used)
+    if not balance:
+        return report
+    measured = [measure_balance(embeddings, dataset, task) for task in tasks]
+    return replace(report, balance=summarise_balance(measured))
 
 
 def score(
@@ -68,9 +77,7 @@ def score(
         TMCIRError: The protocol is unknown, the labels are hidden, or embeddings are not finite.
     """
     rules = find_protocol(dataset.check_protocol(protocol))
-    tasks = dataset.tasks(protocol)
-    measured = [(task, _measure(embeddings, dataset, task, rules)) for task in tasks]
-    overall, parts = summarise(measured, rules)
+    overall, parts = summarise(measure_queries(embeddings, dataset, protocol), rules)
     return Report(
         dataset=dataset.name,
         split=dataset.split,
@@ -82,6 +89,18 @@ def score(
         parts=tuple(parts),
         notes=dataset.notes,
     )
+
+
+def measure_queries(
+    embeddings: Embeddings, dataset: Dataset, protocol: str | None = None
+) -> list[tuple[Task, Values]]:
+    """Return what a report sums up: of every task the measures of each query.
+
+    Raises:
+        TMCIRError: As ``score``.
+    """
+    rules = find_protocol(dataset.check_protocol(protocol))
+    return [(task, _measure(embeddings, dataset, task, rules)) for task in dataset.tasks(protocol)]
 
 
 def _measure(embeddings: Embeddings, dataset: Dataset, task: Task, rules: Protocol) -> Values:
