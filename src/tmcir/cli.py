@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from tmcir import __version__
@@ -34,6 +35,23 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at datasets.")
 app.add_typer(data_app, name="data")
+
+
+class _SeveralValues(TyperCommand):
+    """A command whose options --seeds and --cells take all values up to the next argument."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        joined: list[str] = []
+        listing = False
+        for argument in args:
+            if listing and "=" not in argument and not argument.startswith("-"):
+                joined[-1] = f"{joined[-1]},{argument}".removeprefix(",")
+                continue
+            joined.append(argument)
+            listing = argument in ("--seeds", "--cells")
+            if listing:
+                joined.append("")
+        return super().parse_args(ctx, joined)
 
 
 def _version(show: bool) -> None:
@@ -224,6 +242,9 @@ def evaluate(
     method: Method = "tmcir",
     categories: Categories = None,
     batch_size: BatchSize = 64,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Measure how far queries follow image and text, too.")
+    ] = False,
     json_file: Annotated[
         str | None, typer.Option("--json", help="Write the report to this file; - prints it.")
     ] = None,
@@ -241,13 +262,83 @@ def evaluate(
     if json_file not in (None, "-"):
         require_writable(Path(json_file))
     with _progress_bar("encoding images") as progress:
-        report = evaluate(load(model), opened, protocol, method, batch_size, progress)
+        report = evaluate(load(model), opened, protocol, method, batch_size, progress, balance)
     if json_file == "-":
         typer.echo(report.to_json(), nl=False)
         return
     typer.echo(report)
     if json_file is not None:
         report.save(json_file)
+
+
+@app.command(cls=_SeveralValues)
+def benchmark(
+    recipe: Annotated[str, typer.Argument(help="Name of a shipped recipe, or a YAML file.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Settings to change, of the base recipe too, as dotted.key=value."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds, such as 0 1 2; one number says how many.")
+    ] = None,
+    cells: Annotated[
+        str | None, typer.Option(help="Names of the cells to run, such as sum tirg; else all.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of all results; without it runs/RECIPE.")
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Cells trained at once; they share the cores.")
+    ] = 1,
+    json_file: Annotated[
+        str | None, typer.Option("--json", help="Write the results to this file, too; - prints it.")
+    ] = None,
+) -> None:
+    """Train and measure methods and ablations alike, and compare them in one table.
+
+    A run that was killed goes on where it stood. Exits with code 1 if a cell failed; the table says
+    which is missing.
+
+    Example: `tmcir benchmark benchmark-fashion-products dataset.root=photos --seeds 0 1 2`
+    """
+    from tmcir.benchmark import load_benchmark, run_benchmark
+    from tmcir.benchmark.table import table
+    from tmcir.files import require_writable, write_json
+
+    given = overrides or []
+    if output is not None:
+        given = [*given, f"output={json.dumps(str(output))}"]
+    settings = load_benchmark(recipe, given)
+    if json_file not in (None, "-"):
+        require_writable(Path(json_file))
+    results = run_benchmark(
+        settings,
+        [] if cells is None else cells.split(","),
+        [] if seeds is None else _seeds(seeds),
+        processes,
+        lambda line: typer.echo(line, err=True),
+    )
+    if json_file == "-":
+        typer.echo(json.dumps(results.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        typer.echo(table(results), nl=False)
+        if json_file is not None:
+            write_json(Path(json_file), results.as_dict())
+    typer.echo(f"results: {settings.folder}", err=True)
+    if not results.complete:
+        raise typer.Exit(1)
+
+
+def _seeds(given: str) -> list[int]:
+    """Return the seeds that ``0,1,2`` lists; a single number says how many."""
+    parts = given.split(",")
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise TMCIRError(f"--seeds {given}: write each seed once, such as 0 1 2, or how many")
+    if len(parts) > 1:
+        return [int(part) for part in parts]
+    if int(given) < 1:
+        raise TMCIRError(f"--seeds {given}: at least one seed is needed")
+    return list(range(int(given)))
 
 
 @app.command()

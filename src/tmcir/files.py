@@ -55,6 +55,15 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Write content of JSON's kinds as a text file, completely or not at all.
+
+    Raises:
+        TMCIRError: The file cannot be written; one that was there before is as it was.
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file by renaming a finished temporary file onto its place.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from tmcir.data.dataset import Dataset
 from tmcir.data.datasets import open_dataset
 from tmcir.errors import TMCIRError, unknown_choice
-from tmcir.files import write_text
+from tmcir.files import read_json, write_text
 
 TRAIN = "train"
 RECIPE = "recipe.json"
@@ -61,13 +62,11 @@ class DatasetSettings(Settings):
         return options
 
 
-class RunSettings(Settings):
+class RecipeSettings(Settings):
     """What every recipe has, whatever it is a recipe for."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Names the run.")
     description: str = Field(description="One line for `tmcir recipes`.")
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Fixes all that is left to chance.")
-    dataset: DatasetSettings = Field(description="The data.")
     output: Path | None = Field(default=None, description="Folder of the run; runs/{name}.")
 
     @property
@@ -76,7 +75,14 @@ class RunSettings(Settings):
         return self.output or Path("runs") / self.name
 
 
-Run = TypeVar("Run", bound=RunSettings)
+class RunSettings(RecipeSettings):
+    """What every recipe of one run on one dataset has."""
+
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Fixes all that is left to chance.")
+    dataset: DatasetSettings = Field(description="The data.")
+
+
+Kind = TypeVar("Kind", bound=RecipeSettings)
 
 
 def recipe_names(command: str | None = None) -> list[str]:
@@ -104,7 +110,7 @@ def recipe_description(source: str | Path) -> str:
     return str(_read(str(source)).get("description", ""))
 
 
-def load_settings(kind: type[Run], source: str | Path, overrides: Sequence[str] = ()) -> Run:
+def load_settings(kind: type[Kind], source: str | Path, overrides: Sequence[str] = ()) -> Kind:
     """Read a recipe and check all of it.
 
     Args:
@@ -124,7 +130,7 @@ def load_settings(kind: type[Run], source: str | Path, overrides: Sequence[str] 
             f" `tmcir {command}`; for this command: {', '.join(recipe_names(command))}"
         )
     for override in overrides:
-        _apply(content, override)
+        _apply(content, *parse_override(override))
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -147,7 +153,7 @@ def claim_folder(run: RunSettings, changeable: dict[str, Any] | None = None) -> 
     content = run.model_dump_json(indent=2, exclude=changeable) + "\n"
     if not path.exists():
         write_text(path, content)
-    elif path.read_text(encoding="utf-8") != content:
+    elif read_json(path) != json.loads(content):
         raise TMCIRError(
             f"{run.folder} holds a run with other settings: choose another folder with"
             " output=..., or remove it"
@@ -175,21 +181,36 @@ def _read(source: str, command: str | None = None) -> dict[str, Any]:
     return content
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
+def parse_override(override: str) -> tuple[str, Any]:
+    """Return the dotted key and the value of ``key=value``, whose value is read as YAML.
+
+    Raises:
+        TMCIRError: It is not of that form.
+    """
     key, separator, value = override.partition("=")
     if not separator or not key:
         raise TMCIRError(f"override {override!r}: write key=value, such as stages.fuse.epochs=3")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise TMCIRError(f"override {override!r}: the value is not YAML") from None
+
+
+def write_override(key: str, value: Any) -> str:
+    """Return what ``parse_override`` reads as this key and this value of JSON's kinds."""
+    return f"{key}={json.dumps(value)}"  # JSON is YAML
+
+
+def _apply(content: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
     place = content
     for parent in parents:
         inner = place.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise TMCIRError(f"override {override!r}: {parent!r} is not a group of settings")
-        place = inner
-    try:
-        place[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise TMCIRError(f"override {override!r}: the value is not YAML") from None
+            raise TMCIRError(f"override {key!r}: {parent!r} is not a group of settings")
+        # A copy: what YAML's aliases share is one object, and only this place is meant.
+        place[parent] = place = dict(inner)
+    place[last] = value
 
 
 def choices(annotation: Any) -> list[type[BaseModel]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,13 +47,51 @@ def resampled_means(values: Tensor, resamples: int = RESAMPLES, seed: int = SEED
     means = []
     step = max(1, _CELLS // queries)
     for start in range(0, resamples, step):
-        rows = min(step, resamples - start)
-        drawn = torch.randint(queries, (rows, queries), generator=generator)
-        # How often each query is in each sample; a sum over queries is then one product.
-        cells = (drawn + torch.arange(rows)[:, None] * queries).flatten()  # [rows * Q]
-        weights = torch.bincount(cells, minlength=rows * queries).view(rows, queries)
-        means.append(weights.double() @ values.double().cpu() / queries)
+        # A sum over the queries of each sample is one product.
+        weights = _draw(queries, queries, min(step, resamples - start), generator)
+        means.append(weights @ values.double().cpu() / queries)
     return torch.cat(means)
+
+
+def resampled_differences(
+    differences: Sequence[Tensor], resamples: int = RESAMPLES, seed: int = SEED
+) -> Tensor:
+    """Return means of paired differences over random samples of seeds and of queries.
+
+    Every seed answered the same queries, so both are drawn, each with replacement. Of S seeds S - 1
+    are drawn, which makes the variance that they bring unbiased (Rao and Wu, 1988): with S draws
+    of 2 or 3 seeds, as the plain bootstrap has it, intervals would be too short by 1 - 1/S. One
+    seed alone is drawn always, and the samples then say nothing of other seeds.
+
+    Args:
+        differences: For each task float64 [S, Q], of S seeds and the task's Q queries. Tasks count
+            alike, whatever their numbers of queries; their samples have the same seeds.
+        resamples: B, the number of samples.
+        seed: Fixes the samples.
+
+    Returns:
+        float64 [B].
+    """
+    seeds = len(differences[0])
+    generator = torch.Generator().manual_seed(seed)
+    drawn = max(1, seeds - 1)
+    of_seeds = _draw(seeds, drawn, resamples, generator) / drawn  # [B, S]
+    total = torch.zeros(resamples, dtype=torch.float64)
+    for task in differences:
+        queries = task.shape[1]
+        step = max(1, _CELLS // queries)
+        for start in range(0, resamples, step):
+            rows = slice(start, min(start + step, resamples))
+            of_queries = _draw(queries, queries, rows.stop - start, generator) / queries
+            total[rows] += ((of_seeds[rows] @ task.double().cpu()) * of_queries).sum(dim=1)
+    return total / len(differences)
+
+
+def _draw(count: int, size: int, samples: int, generator: torch.Generator) -> Tensor:
+    """Return how often each of ``count`` is in each sample, float64 [samples, count]."""
+    drawn = torch.randint(count, (samples, size), generator=generator)
+    cells = (drawn + torch.arange(samples)[:, None] * count).flatten()  # [samples * size]
+    return torch.bincount(cells, minlength=samples * count).view(samples, count).double()
 
 
 def interval(means: Tensor, level: float = LEVEL) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,10 @@ class Report:
     def score(self) -> float:
         """The overall headline metric in percent."""
         return self.overall.metrics[self.headline].value
+
+    def with_balance(self, balance: Balance) -> Report:
+        """Return the same report with the balance of its queries."""
+        return replace(self, balance=balance)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of the JSON file."""

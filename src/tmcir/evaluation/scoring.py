@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tmcir.data.dataset import Dataset, Task
@@ -54,7 +54,7 @@ def evaluate(
     if not balance:
         return report
     measured = [measure_balance(embeddings, dataset, task) for task in tasks]
-    return replace(report, balance=summarise_balance(measured))
+    return report.with_balance(summarise_balance(measured))
 
 
 def score(
@@ -76,8 +76,25 @@ def score(
     Raises:
         TMCIRError: The protocol is unknown, the labels are hidden, or embeddings are not finite.
     """
+    return report_of(
+        measure_queries(embeddings, dataset, protocol), dataset, protocol, model, method
+    )
+
+
+def report_of(
+    measured: Sequence[tuple[Task, Values]],
+    dataset: Dataset,
+    protocol: str | None = None,
+    model: str = "",
+    method: str = OWN_METHOD,
+) -> Report:
+    """Sum up what ``measure_queries`` returned; the other arguments are those of ``score``.
+
+    Raises:
+        TMCIRError: The protocol is unknown, or a task has no queries.
+    """
     rules = find_protocol(dataset.check_protocol(protocol))
-    overall, parts = summarise(measure_queries(embeddings, dataset, protocol), rules)
+    overall, parts = summarise(measured, rules)
     return Report(
         dataset=dataset.name,
         split=dataset.split,

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -146,7 +147,7 @@ def _train(
     return progress
 
 
-def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, object]]:
+def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, Any]]:
     """Split what is trained by towers and method, and by matrices (decayed) and the rest."""
     tower_rate = settings.tower_learning_rate
     tower_rate = settings.learning_rate if tower_rate is None else tower_rate

@@ -25,7 +25,7 @@ from tmcir.models.tokenizer import train_tokenizer
 from tmcir.settings import claim_folder
 from tmcir.training.batches import ImageStore
 from tmcir.training.card import model_card
-from tmcir.training.loop import Validation, train_stage
+from tmcir.training.loop import Validation, parameter_groups, train_stage
 from tmcir.training.methods import method_arguments
 from tmcir.training.pairing import make_pairing
 from tmcir.training.recipe import LoraSettings, ModelSettings, Recipe, StageSettings
@@ -220,6 +220,29 @@ def _run_stage(
         model.save_pretrained(finished)
     accelerator.wait_for_everyone()
     return progress
+
+
+def count_trained(recipe: Recipe, model: TMCIR) -> int:
+    """Return how many of a model's weights the recipe's stages train, each counted once.
+
+    The model is changed: do not use it any more.
+    """
+    stages = [
+        (name, settings)
+        for name in type(recipe.stages).model_fields
+        if isinstance(settings := getattr(recipe.stages, name), StageSettings)
+    ]
+    trained: set[int] = set()
+    count = 0
+    for name, settings in stages:
+        model.fusion.requires_grad_(name != "align")
+        _add_adapters(model, settings.lora)
+        for group in parameter_groups(model, settings):
+            for parameter in group["params"]:
+                if id(parameter) not in trained:
+                    trained.add(id(parameter))
+                    count += parameter.numel()
+    return count
 
 
 def _add_adapters(model: TMCIR, lora: LoraSettings | None) -> PeftModel | None:

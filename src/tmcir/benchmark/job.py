@@ -1,0 +1,193 @@
+"""Doing one job: train, measure, keep each query's measures, and write the report last."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from tmcir.benchmark.plan import JOB, REPORT, TRAINING, Job
+from tmcir.data.datasets import open_dataset
+from tmcir.errors import TMCIRError
+from tmcir.evaluation import Report, score_weights, validation_score
+from tmcir.evaluation.balance import measure_balance, summarise_balance, swapped_tasks
+from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, embed
+from tmcir.evaluation.protocols import Values, rank_answers
+from tmcir.evaluation.scoring import measure_queries, report_of
+from tmcir.files import locked, read_json, write_bytes, write_json
+from tmcir.models import TMCIR, load
+from tmcir.training import train
+from tmcir.training.run import count_trained
+
+FORMAT = "tmcir-benchmark-cell-1"
+QUERIES = "queries.parquet"
+SECONDS = "seconds.json"
+# A killed run loses at most so many seconds of its training time.
+_EVERY = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class CellReport:
+    """What came of one cell with one seed.
+
+    Attributes:
+        cell: Name of the cell; empty for towers that cells share.
+        seed: The seed.
+        train_seconds: Time of the job's own training, over all runs that it took.
+        trained: Weights that the job's own stages trained.
+        weights: Weights in all.
+        report: What was measured; None for towers that cells share.
+    """
+
+    cell: str
+    seed: int
+    train_seconds: float
+    trained: int = 0
+    weights: int = 0
+    report: Report | None = None
+
+    def save(self, path: Path) -> None:
+        """Write the JSON file, completely or not at all."""
+        report = None if self.report is None else self.report.as_dict()
+        write_json(path, {"format": FORMAT, **asdict(self), "report": report})
+
+    @classmethod
+    def load(cls, path: Path) -> CellReport:
+        """Read the JSON file.
+
+        Raises:
+            TMCIRError: There is no such file, or it is no such report.
+        """
+        content: dict[str, Any] = read_json(path)
+        try:
+            if content["format"] != FORMAT:
+                raise TMCIRError(f"not of the format {FORMAT}")
+            rest = {field.name: content[field.name] for field in fields(cls)}
+            if rest["report"] is not None:
+                rest["report"] = Report.from_dict(rest["report"])
+            return cls(**rest)
+        except (KeyError, TypeError, TMCIRError) as error:
+            raise TMCIRError(f"{path}: not the report of a cell: {error}") from None
+
+
+def do(job: Job) -> None:
+    """Do a job, or go on with it where a run before was killed.
+
+    Raises:
+        TMCIRError: Something that it needs is not there or does not fit.
+    """
+    with locked(job.folder / "lock"):
+        if job.finished:
+            return
+        if job.claimed_by_another():
+            raise TMCIRError(f"{job.folder} holds a run with other settings")
+        write_json(job.folder / JOB, job.model_dump(mode="json"))
+        if job.recipe is not None:
+            with _stopwatch(job.folder / SECONDS):
+                train(job.recipe, validation_score, score_weights)
+        _finish(job).save(job.folder / REPORT)
+        _tidy(job.folder / TRAINING)
+
+
+def read_queries(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """Return the measures of each query of a cell, by task and by name, float64 [Q].
+
+    Raises:
+        TMCIRError: The file is missing or broken.
+    """
+    try:
+        table = pq.read_table(folder / QUERIES)
+        tasks = table["task"].to_pylist()
+        names = [name for name in table.column_names if name not in ("task", "query")]
+        columns = {
+            name: torch.tensor(table[name].to_pylist(), dtype=torch.float64) for name in names
+        }
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise TMCIRError(f"{folder / QUERIES}: not readable: {error}") from None
+    found = {}
+    for task in dict.fromkeys(tasks):
+        rows = torch.tensor([task == own for own in tasks])
+        found[task] = {name: values[rows] for name, values in columns.items()}
+    return found
+
+
+def _finish(job: Job) -> CellReport:
+    """Measure what a job trained; of towers that cells share only the time."""
+    seconds = _seconds(job.folder / SECONDS)
+    if job.cell is None:
+        return CellReport("", job.seed, seconds)
+    model = load(job.model)
+    report = _measure(job, model)
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    trained = 0 if job.recipe is None else count_trained(job.recipe, model)
+    return CellReport(job.cell, job.seed, seconds, trained, weights, report)
+
+
+def _measure(job: Job, model: TMCIR) -> Report:
+    """Measure a model, and keep the measures of each query beside the report."""
+    dataset = open_dataset(job.dataset.name, job.dataset.root, job.split, **job.dataset.options)
+    tasks = dataset.tasks(job.protocol)
+    embeddings = embed(model, dataset, [*tasks, *swapped_tasks(tasks)], job.compose)
+    measured = measure_queries(embeddings, dataset, job.protocol)
+    balance = [measure_balance(embeddings, dataset, task) for task, _ in measured]
+    method = model.method if job.compose == OWN_METHOD else job.compose
+    report = report_of(measured, dataset, job.protocol, model.name, method)
+    rows = [
+        _rows(embeddings, task, {**values, **leaning})
+        for (task, values), leaning in zip(measured, balance, strict=True)
+    ]
+    buffer = pa.BufferOutputStream()
+    pq.write_table(pa.concat_tables(rows, promote_options="default"), buffer)
+    write_bytes(job.folder / QUERIES, buffer.getvalue().to_pybytes())
+    return report.with_balance(summarise_balance(balance))
+
+
+def _rows(embeddings: Embeddings, task: Any, values: Values) -> pa.Table:
+    ranks = rank_answers(task, embeddings.of_queries(task), embeddings.of_gallery(task)) + 1
+    columns = {
+        "task": [task.name] * len(task.triplets),
+        "query": [triplet.id for triplet in task.triplets],
+        "rank": ranks.tolist(),
+    }
+    return pa.table(columns | {name: column.numpy() for name, column in values.items()})
+
+
+@contextmanager
+def _stopwatch(file: Path) -> Iterator[None]:
+    """Add the time of the block to what the file says; a kill loses a few seconds of it."""
+    before, began, ended = _seconds(file), monotonic(), threading.Event()
+
+    def write() -> None:
+        write_json(file, before + monotonic() - began)
+
+    def keep_writing(wait: Callable[[float], bool]) -> None:
+        while not wait(_EVERY):
+            write()
+
+    writer = threading.Thread(target=keep_writing, args=(ended.wait,), daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()
+        write()
+
+
+def _seconds(file: Path) -> float:
+    return float(read_json(file)) if file.exists() else 0.0
+
+
+def _tidy(training: Path) -> None:
+    """Remove what only a resumed training would need: several times the size of the model."""
+    for pattern in ("*/checkpoint.safetensors", "*/best.safetensors", "*/model/model.safetensors"):
+        for file in training.glob(pattern):
+            file.unlink(missing_ok=True)

@@ -1,0 +1,188 @@
+"""The results as pictures: figures with intervals, and where every method stands on one plane."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from tmcir.benchmark.results import GROUPS, CellResult, Results
+from tmcir.benchmark.statistics import Mean
+
+# Colours that differ in lightness, too (Okabe and Ito), and a shape a group.
+_COLOURS = {"baseline": "#0072b2", "ablation": "#d55e00", "method": "#009e73"}
+_MARKERS = {"baseline": "o", "ablation": "s", "method": "*"}
+_SIZES = {"baseline": 6.0, "ablation": 5.5, "method": 13.0}
+_GREY = "#5c5c5c"
+
+
+def draw_results(results: Results) -> bytes:
+    """Draw the figures that are compared, a panel each and a line a cell; return a PNG."""
+    cells = [cell for cell in results.cells if cell.metrics]
+    names = results.compared_by
+    figure = Figure(figsize=(3 + 3.4 * len(names), 1.6 + 0.3 * len(cells)), layout="constrained")
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for panel, name in zip(panels, names, strict=True):
+        for row, cell in enumerate(cells):
+            found = (cell.metrics or {}).get(name)
+            if found is not None:
+                _point(panel, cell, found, Mean(row, None, None, ()))
+                if cell.name == results.compared_with:
+                    panel.axvline(found.value, color=_GREY, linewidth=0.8, linestyle=":", zorder=0)
+        panel.set_xlabel(f"{name}, percent")
+        panel.grid(axis="x", color="#e4e4e4", linewidth=0.8, zorder=0)
+    panels[0].set_yticks(range(len(cells)), [cell.title for cell in cells])
+    panels[0].set_ylim(len(cells) - 0.4, -0.6)
+    interval = ", 95% intervals over seeds" if len(results.seeds) > 1 else ", one seed"
+    figure.suptitle(f"{results.name}: {results.dataset} {results.split}{interval}", fontsize=10)
+    return _png(figure)
+
+
+def draw_balance(results: Results) -> bytes:
+    """Place every method on one plane: what the image and what the text adds; return a PNG.
+
+    Where the dataset knows attributes, a second plane has what was kept and what was changed.
+    """
+    planes: list[
+        tuple[str, str, Callable[[CellResult], Mean | None], Callable[[CellResult], Mean | None]]
+    ]
+    planes = [
+        (
+            "what the image adds to the target's score (standard deviations)",
+            "what the text adds",
+            lambda cell: (cell.balance or {}).get("image_contribution"),
+            lambda cell: (cell.balance or {}).get("text_contribution"),
+        )
+    ]
+    if any("kept@10" in (cell.metrics or {}) for cell in results.cells):
+        planes.append(
+            (
+                "kept@10: results that keep the rest of the reference (percent)",
+                "changed@10: results that show what was asked",
+                lambda cell: (cell.metrics or {}).get("kept@10"),
+                lambda cell: (cell.metrics or {}).get("changed@10"),
+            )
+        )
+    figure = Figure(figsize=(0.6 + 6.2 * len(planes), 6.4), layout="constrained")
+    panels = figure.subplots(1, len(planes), squeeze=False)[0]
+    for number, (panel, plane) in enumerate(zip(panels, planes, strict=True)):
+        _draw_plane(panel, results.cells, *plane)
+        if number == 0:
+            _draw_totals(panel)
+    panels[0].legend(handles=_legend([cell for cell in results.cells if cell.balance]), loc="best", frameon=False, fontsize=8)
+    figure.suptitle(
+        f"{results.name}: further right follows the image, further up the text", fontsize=10
+    )
+    return _png(figure)
+
+
+def _draw_plane(
+    panel: Axes,
+    cells: Sequence[CellResult],
+    across: str,
+    upward: str,
+    right: Callable[[CellResult], Mean | None],
+    up: Callable[[CellResult], Mean | None],
+) -> None:
+    placed = [(cell, x, y) for cell in cells if (x := right(cell)) and (y := up(cell))]
+    for cell, x, y in placed:
+        _point(panel, cell, x, y)
+    # By the points alone: one wide interval must not push all of them into a corner.
+    panel.set_xlim(*_around([x.value for _, x, _ in placed]))
+    panel.set_ylim(*_around([y.value for _, _, y in placed]))
+    _name(panel, [(cell.title, x.value, y.value) for cell, x, y in placed])
+    panel.set_xlabel(across)
+    panel.set_ylabel(upward)
+    panel.grid(color="#ececec", linewidth=0.8)
+    panel.set_axisbelow(True)
+
+
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of an axis with room around values."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    room = 0.2 * (high - low) or 1.0
+    return low - room, high + room
+
+
+def _draw_totals(panel: Axes) -> None:
+    """Draw lines of equal sums, on which methods differ in balance and in nothing else."""
+    left, right = panel.get_xlim()
+    low, high = panel.get_ylim()
+    for total in range(-10, 21):
+        panel.plot(
+            [left, right],
+            [total / 2 - left, total / 2 - right],
+            color="#cfcfcf",
+            linewidth=0.7,
+            linestyle="--",
+            zorder=0,
+        )
+    panel.set_xlim(left, right)
+    panel.set_ylim(low, high)
+
+
+def _point(panel: Axes, cell: CellResult, x: Mean, y: Mean) -> None:
+    panel.errorbar(
+        [x.value],
+        [y.value],
+        xerr=_errors(x),
+        yerr=_errors(y),
+        fmt=_MARKERS[cell.group],
+        color=_COLOURS[cell.group],
+        markersize=_SIZES[cell.group],
+        elinewidth=1.1,
+        capsize=2,
+        zorder=3,
+    )
+
+
+def _errors(mean: Mean) -> list[list[float]] | None:
+    if mean.low is None or mean.high is None:
+        return None
+    return [[mean.value - mean.low], [mean.high - mean.value]]
+
+
+def _name(panel: Axes, points: Sequence[tuple[str, float, float]]) -> None:
+    """Write each name beside its point, one under the other where points lie close together.
+
+    Names keep the order of their points from top to bottom, in which lines do not cross.
+    """
+    panel.figure.draw_without_rendering()  # type: ignore[union-attr]
+    low, high = panel.get_ylim()
+    step = (high - low) / 34
+    left, right = panel.get_xlim()
+    near = (right - left) / 4.5
+    placed: list[tuple[float, float]] = []
+    for title, x, y in sorted(points, key=lambda point: -point[2]):
+        beside = [level for other, level in placed if abs(other - x) < near]
+        level = min([y, *(one - step for one in beside if one - step < y + step)])
+        placed.append((x, level))
+        panel.annotate(
+            title,
+            (x, y),
+            (x + (right - left) / 60, level),
+            fontsize=7.5,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6},
+            zorder=4,
+        )
+
+
+def _legend(cells: Sequence[CellResult]) -> list[Line2D]:
+    groups = dict.fromkeys(cell.group for cell in cells)
+    return [
+        Line2D(
+            [], [], marker=_MARKERS[group], color=_COLOURS[group], linestyle="", label=GROUPS[group]
+        )
+        for group in groups
+    ]
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    # Neither version nor date: equal results make equal files.
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,309 @@
+"""The results of a benchmark: collected from the cells' folders, and written as three kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tmcir.benchmark.job import CellReport, read_queries
+from tmcir.benchmark.plan import REPORT, Job, cell_folder
+from tmcir.benchmark.recipe import BenchmarkRecipe, CellSettings
+from tmcir.benchmark.statistics import Comparison, Mean, compare, mean_over_seeds
+from tmcir.benchmark.timing import ComposeTime
+from tmcir.errors import TMCIRError
+from tmcir.evaluation import Report
+from tmcir.files import read_json, write_bytes, write_json, write_text
+
+FORMAT = "tmcir-benchmark-1"
+JSON_FILE, TABLE_FILE = "results.json", "results.md"
+RESULTS_PLOT, BALANCE_PLOT = "results.png", "balance.png"
+GROUPS = {"baseline": "baselines", "ablation": "ablations", "method": "the method"}
+"""What the groups of cells are called, in the order of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """A row of the table.
+
+    Attributes:
+        name: Name of the cell.
+        title: What the table calls it.
+        group: ``baseline``, ``ablation`` or ``method``.
+        method: How queries were composed; empty where no seed is finished.
+        seeds: The finished seeds.
+        missing: Why the other seeds are missing, by seed.
+        metrics: Figures in percent, by name.
+        comparisons: How it differs from the cell that all are compared with, by figure; empty for
+            that cell itself, and where no seed of both is finished.
+        balance: Figures of balance, by name, in the units of ``tmcir.evaluation.balance.LABELS``.
+        trained: Weights that its own stages train; those of a shared stage align are not in it.
+        weights: Weights in all.
+        train_seconds: Mean over seeds of all training that leads to it, shared stages in.
+        compose: Time to compose a query.
+    """
+
+    name: str
+    title: str
+    group: str
+    method: str = ""
+    seeds: tuple[int, ...] = ()
+    missing: dict[int, str] = field(default_factory=dict)
+    metrics: dict[str, Mean] | None = None
+    comparisons: dict[str, Comparison] | None = None
+    balance: dict[str, Mean] | None = None
+    trained: int = 0
+    weights: int = 0
+    train_seconds: float = 0.0
+    compose: ComposeTime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The results of a benchmark.
+
+    Attributes:
+        name: Name of the benchmark.
+        dataset: Name of the dataset.
+        split: The split that was measured.
+        protocol: The protocol.
+        headline: The figure that stands for all.
+        queries: Number of queries.
+        gallery: Number of gallery images.
+        seeds: The seeds that were asked for.
+        compared_with: The cell that the others are compared with.
+        compared_by: The figures that the table compares.
+        cells: The rows.
+    """
+
+    name: str
+    dataset: str
+    split: str
+    protocol: str
+    headline: str
+    queries: int
+    gallery: int
+    seeds: tuple[int, ...]
+    compared_with: str
+    compared_by: tuple[str, ...]
+    cells: tuple[CellResult, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cell has every seed."""
+        return not any(cell.missing for cell in self.cells)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content of the JSON file."""
+        return {"format": FORMAT, **asdict(self)}
+
+    def save(self, folder: Path) -> None:
+        """Write JSON file, table and plots into a folder, each completely or not at all.
+
+        Raises:
+            TMCIRError: A file cannot be written.
+        """
+        from tmcir.benchmark.plots import draw_balance, draw_results
+        from tmcir.benchmark.table import table
+
+        write_json(folder / JSON_FILE, self.as_dict())
+        write_text(folder / TABLE_FILE, table(self))
+        if any(cell.seeds for cell in self.cells):
+            write_bytes(folder / RESULTS_PLOT, draw_results(self))
+            write_bytes(folder / BALANCE_PLOT, draw_balance(self))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Results:
+        """Read the JSON file.
+
+        Raises:
+            TMCIRError: There is no such file, or it is not of this format.
+        """
+        content = read_json(Path(path))
+        try:
+            if content["format"] != FORMAT:
+                raise TMCIRError(f"not of the format {FORMAT}")
+            rest = {one.name: content[one.name] for one in fields(cls)}
+            rest |= {name: tuple(rest[name]) for name in ("seeds", "compared_by")}
+            rest["cells"] = tuple(_read_cell(cell) for cell in rest["cells"])
+            return cls(**rest)
+        except (KeyError, TypeError, AttributeError, TMCIRError) as error:
+            raise TMCIRError(f"{path}: not the results of a benchmark: {error}") from None
+
+
+def collect(
+    benchmark: BenchmarkRecipe,
+    cells: Sequence[CellSettings],
+    seeds: Sequence[int],
+    jobs: Sequence[Job],
+    failed: Mapping[Path, str],
+    times: Mapping[str, ComposeTime],
+) -> Results:
+    """Collect what the cells' folders hold; nothing is measured anew.
+
+    Raises:
+        TMCIRError: A report is broken, no cell is finished, or a figure to compare by is unknown.
+    """
+    collector = _Collector(benchmark, seeds, jobs, failed)
+    report = collector.any_report()
+    compared_by = benchmark.compare_by or (report.headline,)
+    unknown = [name for name in compared_by if name not in report.overall.metrics]
+    if unknown:
+        valid = ", ".join(report.overall.metrics)
+        raise TMCIRError(f"compare_by: no figure {unknown[0]!r}; valid: {valid}")
+    return Results(
+        name=benchmark.name,
+        dataset=report.dataset,
+        split=report.split,
+        protocol=report.protocol,
+        headline=report.headline,
+        queries=report.overall.queries,
+        gallery=report.overall.gallery,
+        seeds=tuple(seeds),
+        compared_with=benchmark.compare_with,
+        compared_by=tuple(compared_by),
+        cells=tuple(
+            collector.cell(cell, times.get(cell.name))
+            for group in GROUPS
+            for cell in cells
+            if cell.group == group
+        ),
+    )
+
+
+class _Collector:
+    """Reads the folders of one benchmark."""
+
+    def __init__(
+        self,
+        benchmark: BenchmarkRecipe,
+        seeds: Sequence[int],
+        jobs: Sequence[Job],
+        failed: Mapping[Path, str],
+    ) -> None:
+        self._benchmark = benchmark
+        self._seeds = seeds
+        self._jobs = {job.folder: job for job in jobs}
+        self._failed = failed
+        self._reports = {
+            job.folder: CellReport.load(job.folder / REPORT) for job in jobs if job.finished
+        }
+
+    def any_report(self) -> Report:
+        """Return the report of some cell: dataset and protocol are those of all."""
+        for report in self._reports.values():
+            if report.report is not None:
+                return report.report
+        reasons = "; ".join(
+            f"{job.label}: {self._failed[folder]}"
+            for folder, job in self._jobs.items()
+            if folder in self._failed
+        )
+        raise TMCIRError(f"no cell came to an end: {reasons}")
+
+    def cell(self, cell: CellSettings, time: ComposeTime | None) -> CellResult:
+        """Return the row of a cell."""
+        folders = {seed: self._folder(cell.name, seed) for seed in self._seeds}
+        done = {seed: self._reports[f] for seed, f in folders.items() if f in self._reports}
+        missing = {
+            seed: self._failed.get(folder, "not run")
+            for seed, folder in folders.items()
+            if seed not in done
+        }
+        if not done:
+            return CellResult(cell.name, cell.label, cell.group, missing=missing)
+        reports = [report.report for report in done.values() if report.report is not None]
+        seconds = [self._train_seconds(folders[seed]) for seed in done]
+        one = next(iter(done.values()))
+        return CellResult(
+            name=cell.name,
+            title=cell.label,
+            group=cell.group,
+            method=reports[0].method,
+            seeds=tuple(done),
+            missing=missing,
+            metrics=_means(reports, _figures),
+            comparisons=self._compare(cell.name, list(done)),
+            balance=_means(reports, _balance),
+            trained=one.trained,
+            weights=one.weights,
+            train_seconds=sum(seconds) / len(seconds),
+            compose=time,
+        )
+
+    def _folder(self, cell: str, seed: int) -> Path:
+        return cell_folder(self._benchmark.folder, cell, seed)
+
+    def _train_seconds(self, folder: Path) -> float:
+        """Return the time of a job and of all that it needs."""
+        before = sum(self._train_seconds(needed) for needed in self._jobs[folder].needs)
+        return before + self._reports[folder].train_seconds
+
+    def _compare(self, cell: str, seeds: Sequence[int]) -> dict[str, Comparison]:
+        """Compare a cell with the one that all are compared with, by every figure of both."""
+        other = self._benchmark.compare_with
+        both = [seed for seed in seeds if self._folder(other, seed) in self._reports]
+        if cell == other or not both:
+            return {}
+        pairs = [
+            tuple(read_queries(self._folder(name, seed)) for name in (cell, other)) for seed in both
+        ]
+        report = self._reports[self._folder(cell, both[0])].report
+        assert report is not None
+        names = [
+            name
+            for name in report.overall.metrics
+            if all(name in measures for pair in pairs for one in pair for measures in one.values())
+        ]
+        return {
+            name: compare([_difference(pairs, task, name) for task in pairs[0][0]])
+            for name in names
+        }
+
+
+def _difference(
+    pairs: Sequence[tuple[dict[str, dict[str, Tensor]], ...]], task: str, name: str
+) -> Tensor:
+    """Return the differences in a measure over seeds and queries, float64 [S, Q]."""
+    return torch.stack([own[task][name] - other[task][name] for own, other in pairs])
+
+
+def _means(
+    reports: Sequence[Report], figures: Callable[[Report], dict[str, float]]
+) -> dict[str, Mean]:
+    """Return the means over seeds of all figures that every seed has."""
+    found = [figures(report) for report in reports]
+    names = [name for name in found[0] if all(name in one for one in found)]
+    return {name: mean_over_seeds([one[name] for one in found]) for name in names}
+
+
+def _figures(report: Report) -> dict[str, float]:
+    return {name: metric.value for name, metric in report.overall.metrics.items()}
+
+
+def _balance(report: Report) -> dict[str, float]:
+    figures = {} if report.balance is None else report.balance.figures
+    return {name: metric.value for name, metric in figures.items()}
+
+
+def _read_cell(content: dict[str, Any]) -> CellResult:
+    def means(found: dict[str, Any] | None) -> dict[str, Mean] | None:
+        return found and {
+            name: Mean(**{**one, "values": tuple(one["values"])}) for name, one in found.items()
+        }
+
+    compared = content["comparisons"]
+    rest = {
+        **content,
+        "seeds": tuple(content["seeds"]),
+        "missing": {int(seed): reason for seed, reason in content["missing"].items()},
+        "metrics": means(content["metrics"]),
+        "balance": means(content["balance"]),
+        "comparisons": compared and {name: Comparison(**one) for name, one in compared.items()},
+        "compose": content["compose"] and ComposeTime(**content["compose"]),
+    }
+    return CellResult(**rest)

@@ -1,0 +1,140 @@
+"""Running a benchmark: its jobs in one process or in several, and the table of what is there."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TextIO
+
+from tmcir.benchmark.job import CellReport, do
+from tmcir.benchmark.plan import REPORT, Job, plan
+from tmcir.benchmark.recipe import BenchmarkRecipe
+from tmcir.benchmark.results import Results, collect
+from tmcir.benchmark.timing import time_composing
+from tmcir.benchmark.worker import do_elsewhere
+from tmcir.errors import TMCIRError, first_line
+from tmcir.files import locked, require_writable
+from tmcir.training import check_run
+
+LOG = "log.txt"
+Say = Callable[[str], None]
+
+
+def run_benchmark(
+    benchmark: BenchmarkRecipe,
+    cells: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    processes: int = 1,
+    say: Say = lambda line: None,
+) -> Results:
+    """Train and measure the cells, and write the table, its JSON file and its plots.
+
+    What a run before has finished is taken as it is; what it was killed at goes on. A cell that
+    fails is missing in the table, with the reason, and the others go on.
+
+    Args:
+        benchmark: The recipe.
+        cells: Names of the cells to run, and with them those whose towers they start from; none:
+            all of them.
+        seeds: The seeds; none: those of the recipe.
+        processes: Cells trained at once, each with its share of the cores.
+        say: Takes a line a finished job.
+
+    Raises:
+        TMCIRError: The recipe does not fit its base or its data, the folder holds another
+            benchmark's cells, or another process is at work in it.
+    """
+    chosen = benchmark.choose(cells) if cells else benchmark.cells
+    seeds = tuple(seeds) or benchmark.seeds
+    jobs = plan(benchmark, chosen, seeds, benchmark.folder)
+    _check(jobs)
+    busy = f"{benchmark.folder}: another process runs a benchmark there"
+    require_writable(benchmark.folder / "lock")
+    with locked(benchmark.folder / "lock", busy):
+        failed = _run(jobs, processes, say)
+        done = [job for job in jobs if job.cell is not None and job.finished]
+        times = time_composing(done)
+        results = collect(benchmark, chosen, seeds, jobs, failed, times)
+        results.save(benchmark.folder)
+    return results
+
+
+def _check(jobs: Sequence[Job]) -> None:
+    """See that what is left to do could start: the data of one job are those of all."""
+    for job in jobs:
+        if job.recipe is not None and not job.finished:
+            return check_run(job.recipe)
+    return None
+
+
+def _run(jobs: Sequence[Job], processes: int, say: Say) -> dict[Path, str]:
+    """Do what is left of the jobs; return why those failed that did, by folder."""
+    failed: dict[Path, str] = {}
+    labels = {job.folder: job.label for job in jobs}
+    left = [job for job in jobs if not job.finished]
+    total, done = len(left), 0
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    with ThreadPoolExecutor(processes) as pool:
+        running: dict[Future[str | None], Job] = {}
+        while left or running:
+            for job in [job for job in left if _ready(job, failed)][: processes - len(running)]:
+                left.remove(job)
+                missing = [folder for folder in job.needs if folder in failed]
+                if missing:
+                    failed[job.folder] = f"{labels[missing[0]]}: {failed[missing[0]]}"
+                    done += 1
+                    say(f"[{done}/{total}] {job.label}: failed: {failed[job.folder]}")
+                elif processes == 1:
+                    running[_finished(_do_here(job))] = job
+                else:
+                    running[pool.submit(do_elsewhere, job, job.folder / LOG, threads)] = job
+            for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+                job, reason = running.pop(future), future.result()
+                done += 1
+                if reason is not None:
+                    failed[job.folder] = reason
+                say(f"[{done}/{total}] {job.label}: {_outcome(job, reason)}")
+    return failed
+
+
+def _ready(job: Job, failed: dict[Path, str]) -> bool:
+    return all((folder / REPORT).exists() or folder in failed for folder in job.needs)
+
+
+def _finished(reason: str | None) -> Future[str | None]:
+    future: Future[str | None] = Future()
+    future.set_result(reason)
+    return future
+
+
+def _do_here(job: Job) -> str | None:
+    """Do a job in this process, its output in its log; return why it failed, if it did."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with (job.folder / LOG).open("a", encoding="utf-8") as log, redirect_stdout(log):
+        return reason_of_failure(job, log)
+
+
+def reason_of_failure(job: Job, log: TextIO) -> str | None:
+    """Do a job; return why it failed, if it did, with what only a log should hold in the log."""
+    try:
+        do(job)
+    except TMCIRError as error:
+        return str(error)
+    except Exception as error:  # whatever a library says: the other cells go on
+        traceback.print_exc(file=log)
+        return f"{type(error).__name__}: {first_line(error)}; see {job.folder / LOG}"
+    return None
+
+
+def _outcome(job: Job, reason: str | None) -> str:
+    if reason is not None:
+        return f"failed: {reason}"
+    report = CellReport.load(job.folder / REPORT)
+    figure = ""
+    if report.report is not None:
+        figure = f"{report.report.headline} {report.report.score:.2f}, "
+    return f"{figure}trained for {report.train_seconds / 60:.1f} min"
