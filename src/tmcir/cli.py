@@ -21,7 +21,7 @@ from tmcir.errors import TMCIRError
 
 if TYPE_CHECKING:
     from tmcir.data.dataset import Dataset
-    from tmcir.gallery import Gallery
+    from tmcir.gallery import Gallery, Hit
 
 LINE_SECONDS = 30.0  # between lines of progress where there is no terminal
 
@@ -408,6 +408,53 @@ def index(
         f" {report.unchanged:,} unchanged, {len(report.skipped):,} skipped) in"
         f" {report.seconds:.1f} s, {report.images_per_second:.1f} images/s"
     )
+
+
+@app.command()
+def explain(
+    model: Annotated[str, typer.Argument(help="Model directory, name, or Hugging Face id.")],
+    image: Annotated[Path, typer.Option(help="Reference image.")],
+    text: Annotated[str, typer.Option(help="How the result should differ from it.")],
+    gallery: Annotated[
+        str | None,
+        typer.Option(help="Gallery to show what image, text and both would find in it."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many results of each.")] = 8,
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
+) -> None:
+    """Say how a query came about: the gate, and which patches each word took over.
+
+    Example: `tmcir explain runs/model --image ref.jpg --text "in red" --gallery shop --html a.html`
+    """
+    from tmcir.data.images import on_one_line
+    from tmcir.models import load
+    from tmcir.models.explanation import explanation_lines, render_explanation
+
+    loaded = load(model)
+    told = loaded.explain(image, text)
+    found: dict[str, list[Hit]] = {}
+    if gallery is not None:
+        opened = _open_gallery(gallery, model, create=False)
+        found["image and text"] = opened.search(image, text, k)
+        found["image alone"] = opened.search(image, None, k)
+        found["text alone"] = opened.search(None, text, k)
+    if html is not None:
+        from tmcir.files import write_text
+
+        rows = [(title, [(hit.id, hit.path) for hit in hits]) for title, hits in found.items()]
+        write_text(html, render_explanation(told, image, text, rows))
+    ids = {title: [hit.id for hit in hits] for title, hits in found.items()}
+    if as_json:
+        content = {"image": str(image), "text": text, **dataclasses.asdict(told), "results": ids}
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    for line in explanation_lines(told):
+        typer.echo(line)
+    for title, names in ids.items():
+        typer.echo(on_one_line(f"{title}: {', '.join(names)}"))
+    if html is not None:
+        typer.echo(f"page: {html}", err=True)
 
 
 @app.command()

@@ -246,7 +246,9 @@ def _walk(
     path: list[str] = []
     groups = [kind]
     for part in location:
-        if len(groups) > 1:
+        if isinstance(part, int):  # a place in a list, of which each has the same settings
+            path.append(str(part))
+        elif len(groups) > 1:
             groups = [group for group in groups if part in _names(group)]
         else:
             field = groups[0].model_fields.get(part) if groups else None

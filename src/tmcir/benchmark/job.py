@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import torch
 
 from tmcir.benchmark.plan import JOB, REPORT, TRAINING, Job
-from tmcir.data.datasets import open_dataset
 from tmcir.errors import TMCIRError
 from tmcir.evaluation import Report, score_weights, validation_score
 from tmcir.evaluation.balance import measure_balance, summarise_balance, swapped_tasks
@@ -133,7 +132,7 @@ def _finish(job: Job) -> CellReport:
 
 def _measure(job: Job, model: TMCIR) -> Report:
     """Measure a model, and keep the measures of each query beside the report."""
-    dataset = open_dataset(job.dataset.name, job.dataset.root, job.split, **job.dataset.options)
+    dataset = job.open_dataset()
     tasks = dataset.tasks(job.protocol)
     embeddings = embed(model, dataset, [*tasks, *swapped_tasks(tasks)], job.compose)
     measured = measure_queries(embeddings, dataset, job.protocol)

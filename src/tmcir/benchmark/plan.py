@@ -14,6 +14,8 @@ from typing import Any
 from pydantic import Field
 
 from tmcir.benchmark.recipe import BenchmarkRecipe, CellSettings
+from tmcir.data.dataset import Dataset
+from tmcir.data.datasets import open_dataset
 from tmcir.errors import TMCIRError
 from tmcir.evaluation.embedding import OWN_METHOD
 from tmcir.files import read_json
@@ -25,7 +27,15 @@ JOB = "job.json"
 REPORT = "report.json"
 TRAINING = "training"
 # Settings that neither change nor tell what stage align makes.
-_NOT_IN_KEY = {"name", "description", "output", "command", "checkpoint_minutes", "image_memory"}
+_NOT_IN_KEY = {
+    "seed",
+    "name",
+    "description",
+    "output",
+    "command",
+    "checkpoint_minutes",
+    "image_memory",
+}
 # The method of towers that are shared: it has no weights.
 _NO_METHOD = "weighted-sum"
 
@@ -44,6 +54,16 @@ class Job(Settings):
     compose: str = Field(default=OWN_METHOD, description="How queries are composed.")
     split: str | None = Field(default=None, description="The split that is measured.")
     protocol: str | None = Field(default=None, description="The evaluation protocol.")
+
+    def open_dataset(self) -> Dataset:
+        """Open the split that is measured.
+
+        Raises:
+            TMCIRError: The dataset, the split or an option is unknown, or the folder lacks a file.
+        """
+        return open_dataset(
+            self.dataset.name, self.dataset.root, self.split, **self.dataset.options
+        )
 
     @property
     def finished(self) -> bool:
@@ -64,8 +84,7 @@ def plan(
     Seed by seed, so that whatever a run is stopped at, its cells compare.
 
     Raises:
-        TMCIRError: A cell's settings have errors, or a folder holds a job with other settings; all
-            of them are named.
+        TMCIRError: A cell's settings have errors; all of them are named.
     """
     jobs: dict[Path, Job] = {}
     problems = []
@@ -79,13 +98,21 @@ def plan(
             jobs |= {job.folder: job for job in planned}
     if problems:
         raise TMCIRError("; ".join(dict.fromkeys(problems)))
-    taken = [str(job.folder) for job in jobs.values() if job.claimed_by_another()]
+    return list(jobs.values())
+
+
+def check_folders(jobs: Sequence[Job]) -> None:
+    """See that no job's folder holds one with other settings.
+
+    Raises:
+        TMCIRError: Some do; all of them are named.
+    """
+    taken = [str(job.folder) for job in jobs if job.claimed_by_another()]
     if taken:
         raise TMCIRError(
             f"{', '.join(taken)}: hold runs with other settings; choose another --output, or remove"
             " them"
         )
-    return list(jobs.values())
 
 
 def cell_folder(output: Path, cell: str, seed: int) -> Path:

@@ -72,7 +72,12 @@ def draw_balance(results: Results) -> bytes:
         _draw_plane(panel, results.cells, *plane)
         if number == 0:
             _draw_totals(panel)
-    panels[0].legend(handles=_legend([cell for cell in results.cells if cell.balance]), loc="best", frameon=False, fontsize=8)
+    panels[0].legend(
+        handles=_legend([cell for cell in results.cells if cell.balance]),
+        loc="best",
+        frameon=False,
+        fontsize=8,
+    )
     figure.suptitle(
         f"{results.name}: further right follows the image, further up the text", fontsize=10
     )

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TextIO
 
 from tmcir.benchmark.job import CellReport, do
-from tmcir.benchmark.plan import REPORT, Job, plan
+from tmcir.benchmark.plan import REPORT, Job, check_folders, plan
 from tmcir.benchmark.recipe import BenchmarkRecipe
 from tmcir.benchmark.results import Results, collect
 from tmcir.benchmark.timing import time_composing
 from tmcir.benchmark.worker import do_elsewhere
-from tmcir.errors import TMCIRError, first_line
+from tmcir.errors import TMCIRError, first_line, unknown_choice
+from tmcir.evaluation.scoring import measure_names
 from tmcir.files import locked, require_writable
 from tmcir.training import check_run
 
@@ -51,7 +52,7 @@ def run_benchmark(
     chosen = benchmark.choose(cells) if cells else benchmark.cells
     seeds = tuple(seeds) or benchmark.seeds
     jobs = plan(benchmark, chosen, seeds, benchmark.folder)
-    _check(jobs)
+    _check(benchmark, jobs)
     busy = f"{benchmark.folder}: another process runs a benchmark there"
     require_writable(benchmark.folder / "lock")
     with locked(benchmark.folder / "lock", busy):
@@ -63,12 +64,18 @@ def run_benchmark(
     return results
 
 
-def _check(jobs: Sequence[Job]) -> None:
+def _check(benchmark: BenchmarkRecipe, jobs: Sequence[Job]) -> None:
     """See that what is left to do could start: the data of one job are those of all."""
-    for job in jobs:
-        if job.recipe is not None and not job.finished:
-            return check_run(job.recipe)
-    return None
+    dataset = jobs[0].open_dataset()
+    dataset.check_protocol(benchmark.protocol)
+    measures = measure_names(dataset, benchmark.protocol)
+    for name in benchmark.compare_by:
+        if name not in measures:
+            raise unknown_choice("figure in compare_by", name, measures)
+    check_folders(jobs)
+    left = [job.recipe for job in jobs if job.recipe is not None and not job.finished]
+    if left:
+        check_run(left[0])
 
 
 def _run(jobs: Sequence[Job], processes: int, say: Say) -> dict[Path, str]:

@@ -142,7 +142,8 @@ def _comparison(found: Comparison | None) -> str:
 
 
 def _reasons(cell: CellResult) -> str:
-    return "; ".join(f"seed {seed}: {reason}" for seed, reason in cell.missing.items())
+    found = (f"seed {seed}: {reason}" for seed, reason in cell.missing.items())
+    return " ".join("; ".join(found).split())
 
 
 def _seeds(seeds: Sequence[int]) -> str:

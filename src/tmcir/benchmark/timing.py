@@ -10,7 +10,6 @@ from statistics import median
 import torch
 
 from tmcir.benchmark.plan import Job
-from tmcir.data.datasets import open_dataset
 from tmcir.evaluation.embedding import OWN_METHOD, find_images
 from tmcir.models import TMCIR, load
 from tmcir.models.baselines import METHODS
@@ -50,7 +49,7 @@ def time_composing(jobs: Sequence[Job]) -> dict[str, ComposeTime]:
 
 def _time(job: Job) -> ComposeTime:
     model = load(job.model)
-    dataset = open_dataset(job.dataset.name, job.dataset.root, job.split, **job.dataset.options)
+    dataset = job.open_dataset()
     triplets = dataset.tasks(job.protocol)[0].triplets[:QUERIES]
     pixels = model.preprocess(find_images(dataset, [triplet.reference for triplet in triplets]))
     image = model.image_features(pixels)

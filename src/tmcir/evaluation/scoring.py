@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import torch
 
 from tmcir.data.dataset import Dataset, Task
 from tmcir.evaluation.balance import measure_balance, summarise_balance, swapped_tasks
@@ -118,6 +121,23 @@ def measure_queries(
     """
     rules = find_protocol(dataset.check_protocol(protocol))
     return [(task, _measure(embeddings, dataset, task, rules)) for task in dataset.tasks(protocol)]
+
+
+def measure_names(dataset: Dataset, protocol: str | None = None) -> list[str]:
+    """Return the names of a protocol's measures on a dataset, without any embeddings.
+
+    Raises:
+        TMCIRError: The protocol is unknown, or the labels are hidden.
+    """
+    rules = find_protocol(dataset.check_protocol(protocol))
+    found = []
+    for task in dataset.tasks(protocol):
+        # What a measure is called does not depend on what is measured.
+        one = replace(task, triplets=task.triplets[:1])
+        zeros = torch.zeros(len(task.gallery), 1)
+        values = rules.measure(one, zeros[:1], zeros)
+        found.append([*values, *measure_intent(dataset, one, zeros[:1], zeros)])
+    return [name for name in found[0] if all(name in names for names in found)] if found else []
 
 
 def _measure(embeddings: Embeddings, dataset: Dataset, task: Task, rules: Protocol) -> Values:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, snapshot_download
@@ -45,6 +45,7 @@ class Explanation:
         gate: (g_v, g_t), weights of the pooled image and text embedding; they sum to 2.
         words: The pieces of the text, in order.
         grid: Rows and columns of the patch grid.
+        fit: Which square of the image the grid lies on, as in ``ImagePreprocessor``.
         matched_share: Share of the patches that words absorbed, in [0, 1].
         merged: For every word the patches that it absorbed, as (row, column, w_ij) in the patch
             grid, heaviest first.
@@ -55,6 +56,7 @@ class Explanation:
     gate: tuple[float, float] | None
     words: list[str]
     grid: tuple[int, int]
+    fit: Literal["crop", "pad"] = "crop"
     matched_share: float | None = None
     merged: list[list[tuple[int, int, float]]] | None = None
     image_share: list[float] | None = None
@@ -215,7 +217,7 @@ class TMCIR(
         gate = None
         if output.gate is not None:
             gate = (float(output.gate[0, 0]), float(output.gate[0, 1]))
-        told = Explanation(gate, words, (side, side))
+        told = Explanation(gate, words, (side, side), self.encoder.preprocessor.fit)
         return told if output.merge is None else _with_merge(told, output.merge)
 
     # What the other rooms call

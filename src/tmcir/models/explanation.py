@@ -1,0 +1,287 @@
+"""What a person sees of how a query came about: overlays on the picture, lines, and a page.
+
+Everything here is made from an ``Explanation`` and its picture alone, so that whoever has both can
+show it: the command line, a page of results, a service.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from tmcir.data.images import image_name, read_image, thumbnail
+from tmcir.models.preprocessing import ImagePreprocessor
+from tmcir.models.tmcir import Explanation, ImageSource
+from tmcir.pages import render
+
+SIDE = 300
+"""Pixels of an overlay, about: a whole number a patch."""
+
+# Colours that people with any colour vision tell apart (Okabe and Ito), readable on both themes.
+_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8f6bb8")
+_FADED = 0.72  # how far patches of no concern go towards white
+_TINT = 0.42  # the most of its colour that a patch takes on
+_THUMBNAIL = 200
+_PLACES = (("upper", "middle", "lower"), ("left", "centre", "right"))
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A reference picture that shows what one word took over.
+
+    Attributes:
+        word: The word.
+        picture: The square that the model sees: the word's patches in colour, the rest faded.
+        colour: The word's colour, as ``#rrggbb``.
+        patches: Patches that the word took over.
+        image_share: Share of the image in the merged token, in [0, 1].
+        description: The same in words, for those who do not see the picture.
+    """
+
+    word: str
+    picture: Image.Image
+    colour: str
+    patches: int
+    image_share: float
+    description: str
+
+    @property
+    def uri(self) -> str:
+        """The picture as a data URI."""
+        return _data_uri(self.picture)
+
+
+def explanation_overlays(told: Explanation, image: ImageSource, side: int = SIDE) -> list[Overlay]:
+    """Return an overlay for every word that took over patches, in the order of the words.
+
+    Args:
+        told: What the model said of this image and a text.
+        image: The reference image that was explained, a file or a PIL image.
+        side: Pixels of each overlay, about.
+
+    Returns:
+        Overlays; none where the method merges nothing.
+
+    Raises:
+        ImageError: The image is missing, broken or too large.
+    """
+    if told.merged is None or not any(told.merged):
+        return []
+    square = _square(told, image, side)
+    shares = told.image_share or [0.0] * len(told.words)
+    overlays = []
+    for place, (word, patches, share) in enumerate(
+        zip(told.words, told.merged, shares, strict=True)
+    ):
+        if patches:
+            strengths = _strengths(told, [place])
+            picture = _overlay(square, strengths, [word_colour(place)], [place])
+            where = _describe(told, word, patches, share)
+            overlays.append(Overlay(word, picture, word_colour(place), len(patches), share, where))
+    return overlays
+
+
+def merged_overlay(told: Explanation, image: ImageSource, side: int = SIDE) -> Image.Image | None:
+    """Return the picture with the patches of all words, each in its word's colour.
+
+    Raises:
+        ImageError: The image is missing, broken or too large.
+    """
+    if told.merged is None or not any(told.merged):
+        return None
+    places = [place for place, patches in enumerate(told.merged) if patches]
+    square = _square(told, image, side)
+    colours = [word_colour(place) for place in places]
+    return _overlay(square, _strengths(told, places), colours, places)
+
+
+def word_colour(place: int) -> str:
+    """Return the colour of the word at a place of the text, as ``#rrggbb``."""
+    return _COLOURS[place % len(_COLOURS)]
+
+
+def explanation_lines(told: Explanation) -> list[str]:
+    """Return what was told as lines of plain text."""
+    lines = []
+    if told.gate is not None:
+        lines.append(f"gate: image {told.gate[0]:.2f}, text {told.gate[1]:.2f} (they sum to 2)")
+    if told.matched_share is not None and told.threshold is not None:
+        lines.append(
+            f"words took over {told.matched_share:.0%} of the {told.grid[0]} x {told.grid[1]}"
+            f" patches (those with a cosine from {told.threshold:.3f} on)"
+        )
+    if told.merged is None:
+        return lines or ["this method says nothing of how its queries come about"]
+    width = max(len(word) for word in told.words)
+    shares = told.image_share or [0.0] * len(told.words)
+    for word, patches, share in zip(told.words, told.merged, shares, strict=True):
+        what = _describe(told, word, patches, share).partition(" took over ")[2]
+        lines.append(f"  {word.ljust(width)}  {what or 'stays as it is'}")
+    return lines
+
+
+def render_explanation(
+    told: Explanation,
+    image: ImageSource,
+    text: str,
+    rows: Sequence[tuple[str, Sequence[tuple[str, Path]]]] = (),
+) -> str:
+    """Return an HTML page, one file that needs nothing else.
+
+    Args:
+        told: What the model said of this image and this text.
+        image: The reference image.
+        text: The modification text.
+        rows: Results to show below, a title and the name and file of each result; such as what
+            the answer would be with image or text alone.
+
+    Raises:
+        ImageError: The image is missing, broken or too large.
+    """
+    results = [
+        (title, [(name, thumbnail(path, _THUMBNAIL)) for name, path in found])
+        for title, found in rows
+    ]
+    return render(
+        "tmcir.models",
+        "explain.html",
+        name=Path(image_name(image)).name,
+        text=text,
+        explanation=explanation_view(told, image),
+        rows=results,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationView:
+    """What the shared template ``explanation.html`` shows.
+
+    Attributes:
+        told: What the model said.
+        reference: The reference picture as a data URI.
+        merged: The picture with the patches of all words as a data URI; "" where none merged.
+        overlays: A picture a word.
+        colours: The colour of each word that took over patches, "" for the others.
+    """
+
+    told: Explanation
+    reference: str
+    merged: str
+    overlays: list[Overlay]
+    colours: list[str]
+
+
+def explanation_view(told: Explanation, image: ImageSource) -> ExplanationView:
+    """Prepare what the template ``explanation.html`` shows, for any page that includes it.
+
+    Raises:
+        ImageError: The image is missing, broken or too large.
+    """
+    merged = merged_overlay(told, image)
+    taken = told.merged or [[] for _ in told.words]
+    return ExplanationView(
+        told=told,
+        reference=_data_uri(Image.fromarray(_square(told, image, SIDE))),
+        merged="" if merged is None else _data_uri(merged),
+        overlays=explanation_overlays(told, image),
+        colours=[word_colour(place) if patches else "" for place, patches in enumerate(taken)],
+    )
+
+
+def _square(told: Explanation, image: ImageSource, side: int) -> NDArray[np.uint8]:
+    """Return the part of the picture that the model sees, uint8 [S, S, 3]."""
+    patch = max(1, side // max(told.grid))
+    preprocessor = ImagePreprocessor(size=patch * told.grid[0], fit=told.fit)
+    return preprocessor.square(read_image(image, minimum_side=preprocessor.size))
+
+
+def _strengths(told: Explanation, places: Sequence[int]) -> NDArray[np.float32]:
+    """Return how strongly each word took over each patch, float32 [words, rows, columns].
+
+    1 is the word's heaviest patch; none that was taken over is weaker than a third of that.
+    """
+    assert told.merged is not None
+    strengths = np.zeros((len(places), *told.grid), dtype=np.float32)
+    for layer, place in enumerate(places):
+        heaviest = max(weight for _, _, weight in told.merged[place])
+        for row, column, weight in told.merged[place]:
+            strengths[layer, row, column] = 1 / 3 + 2 / 3 * weight / heaviest
+    return strengths
+
+
+def _overlay(
+    square: NDArray[np.uint8],
+    strengths: NDArray[np.float32],
+    colours: Sequence[str],
+    places: Sequence[int],
+) -> Image.Image:
+    """Fade the patches that no word took over, tint the others, and draw the words' outlines."""
+    patch = len(square) // strengths.shape[1]
+    tall = strengths.repeat(patch, axis=1).repeat(patch, axis=2)[..., None]  # [words, S, S, 1]
+    grey = square.mean(axis=2, keepdims=True)
+    picture = np.where(tall.max(axis=0) > 0, square, grey + _FADED * (255 - grey))
+    for layer, colour in zip(tall, colours, strict=True):
+        tint = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)])
+        picture = picture + _TINT * layer * (tint - picture)
+    drawn = Image.fromarray(np.rint(picture).astype(np.uint8))
+    pen = ImageDraw.Draw(drawn)
+    for layer, colour in zip(strengths > 0, colours, strict=True):
+        for line in _outline(layer, patch):
+            pen.line(line, fill=colour, width=max(2, patch // 18))
+    return drawn
+
+
+def _outline(taken: NDArray[np.bool_], patch: int) -> list[tuple[int, int, int, int]]:
+    """Return the edges between patches that were taken over and those that were not."""
+    lines = []
+    for row, column in zip(*np.nonzero(taken), strict=True):
+        top, left = int(row) * patch, int(column) * patch
+        bottom, right = top + patch - 1, left + patch - 1
+        edges = (
+            ((row - 1, column), (left, top, right, top)),
+            ((row + 1, column), (left, bottom, right, bottom)),
+            ((row, column - 1), (left, top, left, bottom)),
+            ((row, column + 1), (right, top, right, bottom)),
+        )
+        lines += [line for other, line in edges if not _holds(taken, *other)]
+    return lines
+
+
+def _holds(taken: NDArray[np.bool_], row: int, column: int) -> bool:
+    inside = 0 <= row < taken.shape[0] and 0 <= column < taken.shape[1]
+    return inside and bool(taken[row, column])
+
+
+def _describe(
+    told: Explanation, word: str, patches: Sequence[tuple[int, int, float]], share: float
+) -> str:
+    if not patches:
+        return f"{word} took over no patch"
+    count = told.grid[0] * told.grid[1]
+    return (
+        f"{word} took over {len(patches)} of {count} patches, mostly {_place(told, patches)};"
+        f" {share:.0%} of the merged word is image"
+    )
+
+
+def _place(told: Explanation, patches: Sequence[tuple[int, int, float]]) -> str:
+    """Return where the centre of the patches lies, by their weights, in words."""
+    total = sum(weight for _, _, weight in patches)
+    names = []
+    for axis, (count, thirds) in enumerate(zip(told.grid, _PLACES, strict=True)):
+        centre = sum((patch[axis] + 0.5) * patch[2] for patch in patches) / (total * count)
+        names.append(thirds[min(2, int(3 * centre))])
+    return "in the centre" if names == ["middle", "centre"] else f"{names[0]} {names[1]}"
+
+
+def _data_uri(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=88)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,126 @@
+"""The table, word by word, and the results as JSON and as pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tmcir.benchmark.plots import draw_balance, draw_results
+from tmcir.benchmark.results import CellResult, Results
+from tmcir.benchmark.statistics import Comparison, Mean
+from tmcir.benchmark.table import table
+from tmcir.benchmark.timing import ComposeTime
+from tmcir.errors import TMCIRError
+
+RESULTS = Results(
+    name="trial",
+    dataset="products",
+    split="test",
+    protocol="fashion200k",
+    headline="R@10",
+    queries=2000,
+    gallery=1845,
+    seeds=(0, 1),
+    compared_with="tmcir",
+    compared_by=("R@10",),
+    cells=(
+        CellResult(
+            name="tirg",
+            title="TIRG",
+            group="baseline",
+            method="tirg",
+            seeds=(0,),
+            missing={1: "the disk\nis | full"},
+            metrics={
+                "R@1": Mean(10.0, None, None, (10.0,)),
+                "R@10": Mean(50.0, None, None, (50.0,)),
+            },
+            comparisons={"R@10": Comparison(-2.5, -4.0, -1.0, "worse")},
+            balance={"image_contribution": Mean(0.5, None, None, (0.5,))},
+            trained=1000,
+            weights=5000,
+            train_seconds=90.0,
+            compose=ComposeTime(0.25, 0.0125),
+        ),
+        CellResult(name="gone", title="gone", group="ablation", missing={0: "no", 1: "no"}),
+        CellResult(
+            name="tmcir",
+            title="TMCIR",
+            group="method",
+            method="tmcir",
+            seeds=(0, 1),
+            metrics={
+                "R@1": Mean(12.0, 10.5, 13.5, (11.0, 13.0)),
+                "R@10": Mean(52.5, 51.0, 54.0, (52.0, 53.0)),
+            },
+            comparisons={},
+            balance={
+                "image_contribution": Mean(0.75, 0.5, 1.0, (0.5, 1.0)),
+                "text_contribution": Mean(0.25, 0.0, 0.5, (0.0, 0.5)),
+            },
+            trained=5000,
+            weights=5000,
+            train_seconds=600.0,
+            compose=ComposeTime(1.0, 0.5),
+        ),
+    ),
+)
+
+TABLE = """\
+# trial
+
+products test, protocol fashion200k: 2,000 queries over 1,845 images; seeds 0, 1.
+
+|  | R@1 | R@10 | R@10 against TMCIR | weights trained / in all | training, min | compose, ms alone / in a batch |
+| --- | --- | --- | --- | --- | --- | --- |
+| **baselines** |  |  |  |  |  |  |
+| TIRG (1 of 2 seeds) | 10.00 | 50.00 | -2.50 [-4.0, -1.0] worse | 1,000 / 5,000 | 1.5 | 0.25 / 0.013 |
+| **ablations** |  |  |  |  |  |  |
+| gone | missing |  |  |  |  |  |
+| **the method** |  |  |  |  |  |  |
+| TMCIR | 12.00 [10.5, 13.5] | 52.50 [51.0, 54.0] | - | 5,000 / 5,000 | 10.0 | 1.00 / 0.500 |
+"""  # noqa: E501
+
+BALANCE = """\
+|  | image adds | text adds |
+| --- | --- | --- |
+| **baselines** |  |  |
+| TIRG | 0.50 | - |
+| **the method** |  |  |
+| TMCIR | 0.75 [0.5, 1.0] | 0.25 [0.0, 0.5] |
+"""
+
+
+def test_the_table_word_by_word() -> None:
+    page = table(RESULTS)
+    assert page.startswith(TABLE)
+    assert BALANCE in page
+    assert "- TIRG: missing with seed 1: the disk is | full\n" in page
+    assert "- gone: missing with seed 0: no; seed 1: no\n" in page
+    assert "by the bootstrap over seeds and queries" in page
+
+
+def test_one_seed_is_said_to_be_one() -> None:
+    page = table(replace(RESULTS, seeds=(0,)))
+    assert "those of one seed" in page and "by the bootstrap over queries" in page
+
+
+def test_results_come_back_from_their_file(tmp_path: Path) -> None:
+    RESULTS.save(tmp_path)
+    assert Results.load(tmp_path / "results.json") == RESULTS
+    assert (tmp_path / "results.md").read_text() == table(RESULTS)
+    assert {file.name for file in tmp_path.iterdir()} == {
+        *("results.json", "results.md", "results.png", "balance.png")
+    }
+    assert not RESULTS.complete
+    (tmp_path / "other.json").write_text('{"format": "other"}')
+    with pytest.raises(TMCIRError, match=r"other.json: not the results of a benchmark"):
+        Results.load(tmp_path / "other.json")
+
+
+def test_pictures_are_the_same_for_the_same_results() -> None:
+    for draw in (draw_results, draw_balance):
+        picture = draw(RESULTS)
+        assert picture.startswith(b"\x89PNG") and picture == draw(RESULTS)
