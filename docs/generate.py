@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from typer.main import get_command
 
+from tmcir.benchmark import BenchmarkRecipe
 from tmcir.cli import app
 from tmcir.generation.recipe import EditorRecipe, GenerateRecipe
 from tmcir.settings import choices
@@ -49,7 +50,7 @@ def recipe_settings() -> str:
         "A setting is changed on the command line by its dotted name:",
         "`tmcir train RECIPE stages.fuse.epochs=3`.",
     ]
-    for kind in (Recipe, GenerateRecipe, EditorRecipe):
+    for kind in (Recipe, GenerateRecipe, EditorRecipe, BenchmarkRecipe):
         parts += [
             f"\n## tmcir {kind.model_fields['command'].default}\n",
             "| setting | default | meaning |\n| --- | --- | --- |",

@@ -50,7 +50,7 @@ def test_recipes_lists_every_shipped_recipe_with_its_description(
     assert all(len(row.split()) > 3 for row in rows)
     commands = {row.split()[0]: row.split()[1] for row in rows}
     assert commands == {name: recipe_command(name) for name in recipe_names()}
-    assert set(commands.values()) == {"train", "generate", "train-editor"}
+    assert set(commands.values()) == {"train", "generate", "train-editor", "benchmark"}
     assert commands["fashion-iq-pseudo-targets"] == "generate"
     assert commands["fashion-products-editor"] == "train-editor"
 

@@ -488,7 +488,10 @@ def search(
     if html is not None:
         from tmcir.gallery.page import write_page
 
-        write_page(html, hits, image, text, where)
+        told = None
+        if image is not None and text and text.strip():
+            told = opened.explain(image, text)
+        write_page(html, hits, image, text, where, told)
     if as_json:
         rows = [{**dataclasses.asdict(hit), "path": str(hit.path)} for hit in hits]
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))

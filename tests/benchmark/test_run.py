@@ -189,7 +189,7 @@ def test_nothing_finished_is_an_error(catalogue: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(
-    finished: tuple[Path, Results],
+    catalogue: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -197,8 +197,10 @@ def test_a_mistake_is_one_line_and_code_2(
     problem: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = [str(finished[0]) if argument == "PATH" else argument for argument in arguments]
+    path = write_benchmark(tmp_path, catalogue, SUM, TMCIR)
+    given = [str(path) if argument == "PATH" else argument for argument in arguments]
     assert run("benchmark", *given) == 2
     out, err = capsys.readouterr()
     assert problem in err and out == "" and "Traceback" not in err
-    assert err.splitlines()[-1].startswith("error: ")
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from tmcir.gallery.indexing import (
 )
 from tmcir.gallery.metadata import Metadata, read_metadata
 from tmcir.gallery.store import ModelRecord, Store, Value, Vectors, open_store
+
+if TYPE_CHECKING:
+    from tmcir.models.tmcir import Explanation
 
 #: Longest query text, in characters.
 MAXIMUM_TEXT = 2_000
@@ -48,6 +52,14 @@ class Hit:
     id: str
     path: Path
     metadata: dict[str, Value]
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A model that says how its queries come about; `tmcir.TMCIR` is one."""
+
+    def explain(self, image: ImageSource, text: str) -> Explanation:
+        """Return the account of a query."""
 
 
 class Gallery:
@@ -184,6 +196,15 @@ class Gallery:
         query = self._embed(image, text, balance)
         found, scores = nearest(vectors.matrix, query, k, allowed)
         return self._hits([vectors.ids[index] for index in found], scores.tolist())
+
+    def explain(self, image: ImageSource, text: str) -> Explanation | None:
+        """Return the model's account of a query; None where it gives none.
+
+        Raises:
+            TMCIRError: The text is blank.
+            ImageError: The image cannot be read.
+        """
+        return self._model.explain(image, text) if isinstance(self._model, Explains) else None
 
     def columns(self) -> dict[str, str]:
         """Return the metadata columns and their kinds: ``integer``, ``number`` or ``text``."""

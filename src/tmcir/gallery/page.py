@@ -11,6 +11,8 @@ from tmcir.files import write_text
 from tmcir.gallery.gallery import Hit
 from tmcir.gallery.indexing import ImageSource
 from tmcir.gallery.store import Value
+from tmcir.models.explanation import explanation_view
+from tmcir.models.tmcir import Explanation
 from tmcir.pages import render
 
 _SIDE = 320  # pixels; sharp on a screen of two pixels a point in columns of 160
@@ -30,6 +32,7 @@ def render_page(
     image: ImageSource | None = None,
     text: str | None = None,
     where: str | None = None,
+    explanation: Explanation | None = None,
 ) -> str:
     """Return an HTML page that shows a query and its results.
 
@@ -40,6 +43,7 @@ def render_page(
         image: The query's image.
         text: The query's text.
         where: The query's filter.
+        explanation: How the query came about; shown below the results.
     """
     return render(
         "tmcir.gallery",
@@ -49,6 +53,9 @@ def render_page(
         text=(text or "").strip(),
         where=(where or "").strip(),
         results=[_result(hit) for hit in hits],
+        explanation=None
+        if image is None or explanation is None
+        else explanation_view(explanation, image),
     )
 
 
@@ -58,13 +65,14 @@ def write_page(
     image: ImageSource | None = None,
     text: str | None = None,
     where: str | None = None,
+    explanation: Explanation | None = None,
 ) -> None:
     """Write `render_page` to a file, completely or not at all.
 
     Raises:
         TMCIRError: The file cannot be written.
     """
-    write_text(Path(path), render_page(hits, image, text, where))
+    write_text(Path(path), render_page(hits, image, text, where, explanation))
 
 
 def _result(hit: Hit) -> _Result:

@@ -83,7 +83,7 @@ def explanation_overlays(told: Explanation, image: ImageSource, side: int = SIDE
         if patches:
             strengths = _strengths(told, [place])
             picture = _overlay(square, strengths, [word_colour(place)], [place])
-            where = _describe(told, word, patches, share)
+            where = f"{word}: {_describe(told, patches, share)}"
             overlays.append(Overlay(word, picture, word_colour(place), len(patches), share, where))
     return overlays
 
@@ -122,8 +122,7 @@ def explanation_lines(told: Explanation) -> list[str]:
     width = max(len(word) for word in told.words)
     shares = told.image_share or [0.0] * len(told.words)
     for word, patches, share in zip(told.words, told.merged, shares, strict=True):
-        what = _describe(told, word, patches, share).partition(" took over ")[2]
-        lines.append(f"  {word.ljust(width)}  {what or 'stays as it is'}")
+        lines.append(f"  {word.ljust(width)}  {_describe(told, patches, share)}")
     return lines
 
 
@@ -259,14 +258,12 @@ def _holds(taken: NDArray[np.bool_], row: int, column: int) -> bool:
     return inside and bool(taken[row, column])
 
 
-def _describe(
-    told: Explanation, word: str, patches: Sequence[tuple[int, int, float]], share: float
-) -> str:
+def _describe(told: Explanation, patches: Sequence[tuple[int, int, float]], share: float) -> str:
     if not patches:
-        return f"{word} took over no patch"
+        return "stays as it is"
     count = told.grid[0] * told.grid[1]
     return (
-        f"{word} took over {len(patches)} of {count} patches, mostly {_place(told, patches)};"
+        f"took over {len(patches)} of {count} patches, mostly {_place(told, patches)};"
         f" {share:.0%} of the merged word is image"
     )
 
