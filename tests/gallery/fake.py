@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tmcir.data.images import read_image
-from tmcir.gallery.indexing import ImageSource
+from tmcir.gallery.query import ImageSource
+from tmcir.models import Explanation
 
 
 class FakeModel:
@@ -39,10 +40,18 @@ class FakeModel:
         return normalize(torch.stack([self._noise(text) for text in texts]))
 
     def compose(
-        self, images: Sequence[ImageSource], texts: Sequence[str], balance: float = 0.0
+        self,
+        images: Sequence[ImageSource],
+        texts: Sequence[str],
+        balance: float | Sequence[float] = 0.0,
     ) -> Tensor:
         image, text = self.encode_images(images), self.encode_texts(texts)
-        return normalize((1 - balance) * image + (1 + balance) * text)
+        shift = torch.as_tensor(balance).expand(len(texts)).unsqueeze(1)
+        return normalize((1 - shift) * image + (1 + shift) * text)
+
+    def explain(self, image: ImageSource, text: str) -> Explanation:
+        self.encode_images([image])
+        return Explanation((1.2, 0.8), text.split(), (2, 2))
 
     def _noise(self, text: str) -> Tensor:
         digest = hashlib.blake2b(text.encode(), digest_size=48).digest()

@@ -46,10 +46,11 @@ def write_styles(path: Path, rows: list[tuple[int, str, Any]]) -> Path:
 def content(uri: Path) -> dict[str, tuple[Any, ...]]:
     """All that a gallery holds, by id."""
     store = open_store(uri)
-    vectors, files, metadata = store.vectors(), store.files(), store.metadata()
+    files, metadata = store.files(), store.metadata()
+    vectors = store.vectors(list(files))
     return {
-        name: (vectors.matrix[row].tolist(), files[name], metadata[name])
-        for row, name in enumerate(vectors.ids)
+        name: (vectors[name].tolist(), files[name], metadata[name], store.thumbnail(name))
+        for name in sorted(files)
     }
 
 
@@ -70,7 +71,7 @@ def test_add_names_photos_by_relative_path(tmp_path: Path, photos: Path) -> None
     assert list(stored) == sorted(
         path.relative_to(photos).as_posix() for path in photos.rglob("*.png")
     )
-    vector, file, _ = stored["shoes/000.png"]
+    vector, file, *_ = stored["shoes/000.png"]
     assert file.path == str(photos / "shoes" / "000.png")
     expected = FakeModel().encode_images([photos / "shoes" / "000.png"])[0]
     torch.testing.assert_close(torch.tensor(vector), expected)

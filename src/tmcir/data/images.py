@@ -267,13 +267,19 @@ def _reason(error: Exception) -> str:
     return f"broken image: {words}"
 
 
+def jpeg_thumbnail(image: Image.Image, side: int) -> bytes:
+    """Return an RGB image as a JPEG of at most ``side`` pixels a side; it is never enlarged."""
+    small = image.copy()
+    small.thumbnail((side, side), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
 def thumbnail(source: str | Path | Image.Image, side: int) -> str:
     """Return an image of at most ``side`` pixels a side as a data URI; "" if it can't be read."""
     try:
-        image = read_image(source, side).copy()
+        image = read_image(source, side)
     except ImageError:
         return ""
-    image.thumbnail((side, side), Image.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg_thumbnail(image, side)).decode()}"

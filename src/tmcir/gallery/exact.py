@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 # Far above the rounding error of a float32 dot product of unit vectors.
 _ROUNDING = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """All vectors of one version of a gallery.
+
+    Attributes:
+        version: Grows with each change.
+        ids: N names, sorted: the gallery order that breaks ties.
+        keys: uint64 [N], the store's own row keys in that version.
+        matrix: float32 [N, D].
+    """
+
+    version: int
+    ids: Sequence[str]
+    keys: NDArray[np.uint64]
+    matrix: NDArray[np.float32]
 
 
 def nearest(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,26 +20,33 @@ from numpy.typing import NDArray
 from tmcir.data.images import on_one_line
 from tmcir.errors import TMCIRError
 from tmcir.files import locked
+from tmcir.gallery.exact import Vectors, nearest
 from tmcir.gallery.store import (
     MAXIMUM_FILTER,
     OWN_COLUMNS,
     FileState,
     Kind,
     ModelRecord,
+    Neighbours,
+    Precision,
     Rows,
     Store,
+    StoreInfo,
     Value,
-    Vectors,
 )
 
 _TABLE = "images"
 _LOCK = ".lock"
 _MODEL = "tmcir.model"
+_THUMBNAIL = "thumbnail_jpeg"
 _ARROW: dict[Kind, pa.DataType] = {
     "integer": pa.int64(),
     "number": pa.float64(),
     "text": pa.string(),
 }
+_VECTOR: dict[Precision, pa.DataType] = {"float32": pa.float32(), "float16": pa.float16()}
+_FILE = ("path", "file_size", "file_modified", "content_hash")
+_BATCH = 1_000  # rows, or ids in a condition
 # Searches open the newest version each time, so none needs a version for as long as this.
 _KEEP_OLD_VERSIONS = timedelta(hours=1)
 _SHOWN = 120  # characters of a filter that an error shows
@@ -47,9 +55,12 @@ _SHOWN = 120  # characters of a filter that an error shows
 class LanceStore(Store):
     """A gallery as one LanceDB table. A version of the table is written whole or not at all."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, exact_up_to: int) -> None:
         self._uri = uri
+        self._exact_up_to = exact_up_to
         self._table = self._open()
+        self._loaded: Vectors | None = None
+        self._loading = threading.Lock()
 
     def _open(self) -> Any:
         if "://" not in self._uri:
@@ -77,7 +88,7 @@ class LanceStore(Store):
         except (TypeError, KeyError, ValueError):
             raise TMCIRError(f"{self._uri}: is a LanceDB table, but not a gallery") from None
 
-    def create(self, model: ModelRecord) -> None:
+    def create(self, model: ModelRecord, precision: Precision) -> None:
         schema = pa.schema(
             [
                 pa.field("id", pa.string(), nullable=False),
@@ -85,7 +96,8 @@ class LanceStore(Store):
                 pa.field("content_hash", pa.string()),
                 pa.field("file_size", pa.int64()),
                 pa.field("file_modified", pa.int64()),
-                pa.field("vector", pa.list_(pa.float32(), model.embedding_size)),
+                pa.field("vector", pa.list_(_VECTOR[precision], model.embedding_size)),
+                pa.field(_THUMBNAIL, pa.binary()),
             ],
             metadata={_MODEL: json.dumps(asdict(model))},
         )
@@ -116,15 +128,19 @@ class LanceStore(Store):
                 self._table.add_columns(pa.schema(fields))
 
     def files(self) -> dict[str, FileState]:
-        names = ("path", "file_size", "file_modified", "content_hash")
-        table = self._read(["id", *names])
-        values = zip(*(table[name].to_pylist() for name in names), strict=True)
+        table = self._read(["id", *_FILE])
+        values = zip(*(table[name].to_pylist() for name in _FILE), strict=True)
         states = (FileState(*value) for value in values)
         return dict(zip(table["id"].to_pylist(), states, strict=True))
 
     def metadata(self) -> dict[str, dict[str, Value]]:
         rows = self._read(["id", *self.columns()]).to_pylist()
         return {row.pop("id"): row for row in rows}
+
+    def without_thumbnail(self) -> set[str]:
+        if _THUMBNAIL not in self._table.schema.names:
+            return set(self._read(["id"])["id"].to_pylist())
+        return set(self._read(["id"], f"{_THUMBNAIL} IS NULL")["id"].to_pylist())
 
     def insert(self, rows: Rows) -> None:
         if rows.ids:
@@ -138,6 +154,14 @@ class LanceStore(Store):
                 merge = self._table.merge_insert("id").when_matched_update_all()
                 merge.execute(self._arrow(rows))
 
+    def remove(self, ids: Sequence[str]) -> int:
+        removed = 0
+        with self._writing():
+            for start in range(0, len(ids), _BATCH):
+                result = self._table.delete(_is_one_of(ids[start : start + _BATCH]))
+                removed += int(result.num_deleted_rows)
+        return removed
+
     def tidy(self) -> None:
         with self._writing():
             self._table.optimize(cleanup_older_than=_KEEP_OLD_VERSIONS)
@@ -147,24 +171,79 @@ class LanceStore(Store):
             self._table.checkout_latest()
             return int(self._table.version)
 
-    def vectors(self) -> Vectors:
-        version = int(self._table.version)
-        table = self._read(["id", "vector"], keys=True)
-        ids = np.asarray(table["id"].to_pylist(), dtype=object)
-        order = np.argsort(ids)
-        flat = table["vector"].combine_chunks().flatten().to_numpy()
-        size = self._table.schema.field("vector").type.list_size
-        matrix = flat.reshape(-1, size)[order]  # [N, D]
-        keys = table["_rowid"].to_numpy()[order]
-        return Vectors(version, ids[order].tolist(), keys, np.ascontiguousarray(matrix))
+    def nearest(self, vector: NDArray[np.float32], k: int, where: str | None = None) -> Neighbours:
+        vectors = self._all_vectors()
+        allowed = None
+        if where is not None:
+            allowed = np.flatnonzero(np.isin(vectors.keys, self._matching(where)))
+        rows, scores = nearest(vectors.matrix, vector, k, allowed)
+        return Neighbours([vectors.ids[row] for row in rows], scores, vectors.matrix[rows])
 
-    def matching(self, where: str) -> NDArray[np.uint64]:
+    def vectors(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        table = self._read(["id", "vector"], _is_one_of(ids))
+        return dict(zip(table["id"].to_pylist(), _matrix(table["vector"]), strict=True))
+
+    def batches(self, names: Sequence[str]) -> pa.RecordBatchReader:
+        with _plain_errors(f"{self._uri}: this gallery cannot be read"):
+            return self._table.search().select(list(names)).to_batches(_BATCH)
+
+    def values(self, column: str) -> dict[Value, int]:
+        counted = self._read([column])[column].drop_null().value_counts()
+        return {pair["values"]: pair["counts"] for pair in counted.to_pylist()}
+
+    def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Value]]:
+        found = self._read(["id", "path", "content_hash", *self.columns()], _is_one_of(ids))
+        return {row["id"]: row for row in found.to_pylist()}
+
+    def file(self, name: str) -> FileState | None:
+        found = self._read([*_FILE], _is_one_of([name])).to_pylist()
+        return FileState(*found[0].values()) if found else None
+
+    def thumbnail(self, name: str) -> bytes | None:
+        if _THUMBNAIL not in self._table.schema.names:
+            return None
+        found = self._read([_THUMBNAIL], _is_one_of([name]))[_THUMBNAIL].to_pylist()
+        return found[0] if found else None
+
+    def info(self) -> StoreInfo:
+        half = self._table.schema.field("vector").type.value_type == pa.float16()
+        return StoreInfo(
+            precision="float16" if half else "float32",
+            size=self._size(),
+            index="",
+            indexed=0,
+            thumbnails=len(self) - len(self.without_thumbnail()),
+        )
+
+    def _size(self) -> int | None:
+        if "://" in self._uri:
+            return None
+        return sum(path.stat().st_size for path in Path(self._uri).rglob("*") if path.is_file())
+
+    def _all_vectors(self) -> Vectors:
+        with self._loading:  # threads that search at the same time load once
+            version = int(self._table.version)
+            if self._loaded is None or self._loaded.version != version:
+                table = self._read(["id", "vector"], keys=True)
+                ids = np.asarray(table["id"].to_pylist(), dtype=object)
+                order = np.argsort(ids)
+                matrix = np.ascontiguousarray(_matrix(table["vector"])[order])  # [N, D]
+                keys = table["_rowid"].to_numpy()[order]
+                self._loaded = Vectors(version, ids[order].tolist(), keys, matrix)
+            return self._loaded
+
+    def _matching(self, where: str) -> NDArray[np.uint64]:
+        """Return the keys of the rows for which an SQL condition holds."""
+        query = self._table.search().where(_bracketed(where)).select(["id"]).with_row_id(True)
+        with self._filter_errors(where):
+            return np.asarray(query.to_arrow()["_rowid"].to_numpy(), dtype=np.uint64)
+
+    @contextmanager
+    def _filter_errors(self, where: str) -> Iterator[None]:
         if len(where) > MAXIMUM_FILTER:
             raise TMCIRError(f"the filter is longer than {MAXIMUM_FILTER:,} characters")
-        # Without the brackets LanceDB reads "year = 2012 nonsense" as "year = 2012".
-        query = self._table.search().where(f"({where}\n)").select(["id"]).with_row_id(True)
         try:
-            return np.asarray(query.to_arrow()["_rowid"].to_numpy(), dtype=np.uint64)
+            yield
         except Exception as error:
             # A panic inside LanceDB, as for the filter `year = ?`, has no type of its own to name.
             columns = ", ".join(f"{name} ({kind})" for name, kind in self.columns().items())
@@ -173,21 +252,13 @@ class LanceStore(Store):
                 f" columns: id (text), path (text){', ' if columns else ''}{columns}"
             ) from None
 
-    def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Value]]:
-        if not ids:
-            return {}
-        quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids)
-        names = ["id", "path", *self.columns()]
-        with _plain_errors(f"{self._uri}: this gallery cannot be read"):
-            found = self._table.search().where(f"id IN ({quoted})").select(names).to_arrow()
-        return {row["id"]: row for row in found.to_pylist()}
-
     def __len__(self) -> int:
         return 0 if self._table is None else int(self._table.count_rows())
 
-    def _read(self, names: list[str], keys: bool = False) -> pa.Table:
+    def _read(self, names: list[str], where: str | None = None, keys: bool = False) -> pa.Table:
         with _plain_errors(f"{self._uri}: this gallery cannot be read"):
-            return self._table.search().select(names).with_row_id(keys).to_arrow()
+            query = self._table.search().select(names).with_row_id(keys)
+            return (query if where is None else query.where(where)).to_arrow()
 
     def _arrow(self, rows: Rows) -> pa.Table:
         columns: dict[str, Any] = {
@@ -198,8 +269,11 @@ class LanceStore(Store):
             "file_modified": pa.array([file.modified for file in rows.files], pa.int64()),
         }
         if rows.vectors is not None:
-            flat = pa.array(rows.vectors.reshape(-1), pa.float32())  # [N * D]
-            columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, rows.vectors.shape[1])
+            kind = self._table.schema.field("vector").type
+            flat = rows.vectors.reshape(-1).astype(kind.value_type.to_pandas_dtype())  # [N * D]
+            columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), kind.list_size)
+        if rows.thumbnails is not None:
+            columns[_THUMBNAIL] = pa.array(rows.thumbnails, pa.binary())
         for name, kind in self.columns().items():
             values = [row.get(name) for row in rows.metadata]
             columns[name] = pa.array(values, _ARROW[kind])
@@ -209,6 +283,29 @@ class LanceStore(Store):
     def _writing(self) -> Iterator[None]:
         with _plain_errors(f"{self._uri}: this gallery cannot be written"):
             yield
+
+
+def _is_one_of(ids: Sequence[str]) -> str:
+    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids)
+    return f"id IN ({quoted})" if quoted else "false"
+
+
+def _bracketed(where: str) -> str:
+    # Without the brackets LanceDB reads "year = 2012 nonsense" as "year = 2012"; the line end
+    # closes a comment.
+    return f"({where}\n)"
+
+
+def _matrix(vectors: pa.ChunkedArray) -> NDArray[np.float32]:
+    """Return a column of vectors, of either precision, as float32 [N, D]."""
+    size = vectors.type.list_size
+    flat = vectors.combine_chunks().flatten().to_numpy()  # [N * D]
+    matrix: NDArray[np.float32] = flat.astype(np.float32, copy=False).reshape(-1, size)
+    if flat.dtype == np.float32:
+        return matrix
+    # rounding has changed the lengths
+    unit: NDArray[np.float32] = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    return unit
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from tmcir.data.images import image_name, thumbnail
 from tmcir.files import write_text
 from tmcir.gallery.gallery import Hit
-from tmcir.gallery.indexing import ImageSource
+from tmcir.gallery.query import ImageSource
 from tmcir.gallery.store import Value
 from tmcir.pages import render
 
