@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tmcir.errors import TMCIRError, unknown_choice
 from tmcir.files import require_writable
+from tmcir.gallery.approximate import recall
 from tmcir.gallery.duplicates import fold
 from tmcir.gallery.embedding import embed, reference, unknown_item
 from tmcir.gallery.export import write_parquet
@@ -319,8 +320,12 @@ class Gallery:
             )
         return stored
 
-    def info(self) -> GalleryInfo:
+    def info(self, recall_queries: int = 0) -> GalleryInfo:
         """Return what the gallery is made of.
+
+        Args:
+            recall_queries: Measure on so many queries what searches find of the exact result; see
+                `tmcir.gallery.approximate.recall`. That takes a pass over all vectors.
 
         Raises:
             TMCIRError: There is no gallery.
@@ -333,6 +338,7 @@ class Gallery:
             columns=self._store.columns(),
             store=self._store.info(),
             exact_up_to=self._exact_up_to,
+            recall=recall(self._store, recall_queries) if recall_queries else None,
         )
 
     def __len__(self) -> int:

@@ -201,6 +201,23 @@ class Store(Protocol):
         """Return the number of rows."""
 
 
+def as_matrix(vectors: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
+    """Return a column of unit vectors, of either precision, as float32 [N, D]."""
+    if isinstance(vectors, pa.ChunkedArray):
+        vectors = vectors.combine_chunks()
+    flat = vectors.flatten().to_numpy()  # [N * D]
+    matrix: NDArray[np.float32] = flat.astype(np.float32, copy=False)
+    matrix = matrix.reshape(-1, vectors.type.list_size)  # [N, D]
+    # float16 has changed the lengths
+    return matrix if flat.dtype == np.float32 else unit(matrix)
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return vectors [N, D], none of them zero, with length 1."""
+    scaled: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return scaled.astype(np.float32, copy=False)
+
+
 def is_text(text: str) -> bool:
     """Return whether a string can be written as UTF-8: file names of other bytes cannot."""
     try:
