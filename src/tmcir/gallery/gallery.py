@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tmcir.errors import TMCIRError, unknown_choice
 from tmcir.files import require_writable
-from tmcir.gallery.approximate import recall
+from tmcir.gallery.approximate import RECALL_AT, recall
 from tmcir.gallery.duplicates import fold
 from tmcir.gallery.embedding import embed, reference, unknown_item
 from tmcir.gallery.export import write_parquet
@@ -104,6 +104,28 @@ class GalleryInfo:
     store: StoreInfo
     exact_up_to: int
     recall: float | None = None
+
+    def __str__(self) -> str:
+        """Return lines for people."""
+        store = self.store
+        size = "" if store.size is None else f", {store.size / 2**20:,.1f} MiB"
+        if self.photos <= self.exact_up_to:
+            search = f"exact, up to {self.exact_up_to:,} photos"
+        elif store.index:
+            search = f"{store.index}, {store.indexed:,} photos indexed"
+        else:
+            search = "no index yet: every photo is compared"
+        if self.recall is not None:
+            search += f", recall@{RECALL_AT} {self.recall:.3f}"
+        columns = ", ".join(f"{name} ({kind})" for name, kind in self.columns.items())
+        lines = {
+            "photos": f"{self.photos:,}, {store.thumbnails:,} with a thumbnail{size}",
+            "model": f"{_describe(self.model)} {self.model.source}".rstrip(),
+            "vectors": store.precision,
+            "search": search,
+            "columns": columns or "none",
+        }
+        return "\n".join([self.uri, *(f"{name:10}{value}" for name, value in lines.items())])
 
 
 class Gallery:

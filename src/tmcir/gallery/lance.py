@@ -190,10 +190,14 @@ class LanceStore(Store):
         self._table.create_index("vector", config=graph)
         self._table.create_index("id", config=BTree())  # photos are looked up by id
 
-    def refresh(self) -> int:
+    def refresh(self) -> None:
         with _plain_errors(f"{self._uri}: this gallery cannot be read"):
             self._table.checkout_latest()
-            return int(self._table.version)
+
+    @property
+    def version(self) -> int:
+        """The version that is seen; it grows with each write."""
+        return int(self._table.version)
 
     def nearest(self, vector: NDArray[np.float32], k: int, where: str | None = None) -> Neighbours:
         if self._table.count_rows() > self._exact_up_to:
@@ -250,14 +254,13 @@ class LanceStore(Store):
             precision="float16" if half else "float32",
             size=self._size(),
             index=_INDEX if index else "",
-            indexed=self._table.index_stats(index).num_indexed_rows if index else 0,
+            indexed=int(index.num_indexed_rows) if index else 0,
             thumbnails=len(self) - len(self.without_thumbnail()),
         )
 
-    def _index(self) -> str:
-        """Return the name of the index on the vectors, or "" where there is none."""
-        found = (index.name for index in self._table.list_indices() if "vector" in index.columns)
-        return next(found, "")
+    def _index(self) -> Any:
+        """Return the index on the vectors, or None."""
+        return next((x for x in self._table.list_indices() if "vector" in x.columns), None)
 
     def _size(self) -> int | None:
         if "://" in self._uri:
@@ -266,7 +269,7 @@ class LanceStore(Store):
 
     def _all_vectors(self) -> Vectors:
         with self._loading:  # threads that search at the same time load once
-            version = int(self._table.version)
+            version = self.version
             if self._loaded is None or self._loaded.version != version:
                 table = self._read(["id", "vector"], keys=True)
                 ids = np.asarray(table["id"].to_pylist(), dtype=object)
