@@ -138,7 +138,7 @@ def test_a_moved_model_is_named_again(shop: Path, capsys: pytest.CaptureFixture[
         (["search", "shop", "--less-like", "001.png"], "something to start from"),
         (["search", "shop", "--text", "x", "--offset", "-1"], "must not be negative"),
         (["search", "shop", "--item", "001.png", "--image", "a.png"], "not both"),
-        (["search", "shop", "--text", "x", "--exact-up-to", "-1"], "range"),
+        (["search", "shop", "--text", "x", "--exact-up-to", "-1"], "greater than or equal to 0"),
         (["gallery", "info", "none"], "none: there is no gallery"),
         (["gallery", "remove", "shop"], "Missing argument"),
         (["gallery", "export", "shop", "photos"], "photos: cannot be written"),
