@@ -14,6 +14,10 @@ class ImageError(TMCIRError):
     """An image that is missing, broken or too large to decode. The message names the file."""
 
 
+class UnknownItemError(TMCIRError):
+    """An id that no photo of a gallery has."""
+
+
 def first_line(error: BaseException) -> str:
     """Return what an error of a library says, cut to one line; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

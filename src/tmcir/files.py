@@ -70,26 +70,33 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         TMCIRError: The file cannot be written; one that was there before is as it was.
     """
+    with staged_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary file that takes the place of ``path`` when the block ends well.
+
+    Raises:
+        TMCIRError: The file cannot be written; one that was there before is as it was.
+    """
     require_writable(path)
     try:
-        _replace(path, content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:  # a disk that is full, a folder that vanished
-        raise TMCIRError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        raise TMCIRError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 @contextmanager

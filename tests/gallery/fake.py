@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,7 +15,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tmcir.data.images import read_image
-from tmcir.gallery.indexing import ImageSource
+from tmcir.gallery.query import ImageSource
+
+if TYPE_CHECKING:
+    from tmcir.models import Explanation
 
 
 class FakeModel:
@@ -39,10 +43,20 @@ class FakeModel:
         return normalize(torch.stack([self._noise(text) for text in texts]))
 
     def compose(
-        self, images: Sequence[ImageSource], texts: Sequence[str], balance: float = 0.0
+        self,
+        images: Sequence[ImageSource],
+        texts: Sequence[str],
+        balance: float | Sequence[float] = 0.0,
     ) -> Tensor:
         image, text = self.encode_images(images), self.encode_texts(texts)
-        return normalize((1 - balance) * image + (1 + balance) * text)
+        shift = torch.as_tensor(balance).expand(len(texts)).unsqueeze(1)
+        return normalize((1 - shift) * image + (1 + shift) * text)
+
+    def explain(self, image: ImageSource, text: str) -> Explanation:
+        from tmcir.models import Explanation  # seconds to import, and seldom needed
+
+        self.encode_images([image])
+        return Explanation((1.2, 0.8), text.split(), (2, 2))
 
     def _noise(self, text: str) -> Tensor:
         digest = hashlib.blake2b(text.encode(), digest_size=48).digest()

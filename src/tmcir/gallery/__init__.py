@@ -1,7 +1,24 @@
 """The gallery: build and update it from photos, search it with an image, a text or both."""
 
-from tmcir.gallery.gallery import Gallery, Hit
+from tmcir.gallery.conditions import OPERATORS, Condition, to_where
+from tmcir.gallery.gallery import Gallery, GalleryInfo, Hit, Item
 from tmcir.gallery.indexing import AddReport, EmbeddingModel
+from tmcir.gallery.query import Query
 from tmcir.gallery.store import ModelRecord
+from tmcir.gallery.turns import Turn, to_query
 
-__all__ = ["AddReport", "EmbeddingModel", "Gallery", "Hit", "ModelRecord"]
+__all__ = [
+    "OPERATORS",
+    "AddReport",
+    "Condition",
+    "EmbeddingModel",
+    "Gallery",
+    "GalleryInfo",
+    "Hit",
+    "Item",
+    "ModelRecord",
+    "Query",
+    "Turn",
+    "to_query",
+    "to_where",
+]

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from tmcir.errors import TMCIRError
-from tmcir.gallery.exact import nearest
+from tmcir.errors import TMCIRError, unknown_choice
+from tmcir.files import require_writable
+from tmcir.gallery.approximate import RECALL_AT, recall
+from tmcir.gallery.duplicates import fold
+from tmcir.gallery.embedding import embed, reference, unknown_item
+from tmcir.gallery.export import write_parquet
 from tmcir.gallery.indexing import (
     AddReport,
     EmbeddingModel,
-    ImageSource,
+    Photo,
     Progress,
     find_photos,
     write_photos,
 )
 from tmcir.gallery.metadata import Metadata, read_metadata
-from tmcir.gallery.store import ModelRecord, Store, Value, Vectors, open_store
+from tmcir.gallery.query import ImageSource, Query
+from tmcir.gallery.store import (
+    EXACT_UP_TO,
+    OWN_COLUMNS,
+    Kind,
+    ModelRecord,
+    Neighbours,
+    Precision,
+    Store,
+    StoreInfo,
+    Value,
+    open_store,
+)
 
 if TYPE_CHECKING:
-    from tmcir.models.tmcir import Explanation
+    from tmcir.models import Explanation
 
-#: Longest query text, in characters.
-MAXIMUM_TEXT = 2_000
 #: Photos written at once; a killed `Gallery.add` loses at most the work on so many.
 CHUNK_SIZE = 256
 
@@ -45,6 +57,7 @@ class Hit:
         id: The photo's path relative to the folder that was added.
         path: Absolute path of the photo when it was added.
         metadata: Its metadata by column.
+        duplicates: Ids of lower hits that show the same and were folded into this one.
     """
 
     rank: int
@@ -52,35 +65,105 @@ class Hit:
     id: str
     path: Path
     metadata: dict[str, Value]
+    duplicates: tuple[str, ...] = ()
 
 
-@runtime_checkable
-class Explains(Protocol):
-    """A model that says how its queries come about; `tmcir.TMCIR` is one."""
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One photo of a gallery.
 
-    def explain(self, image: ImageSource, text: str) -> Explanation:
-        """Return the account of a query."""
+    Attributes:
+        id: The photo's path relative to the folder that was added.
+        path: Absolute path of the photo when it was added.
+        metadata: Its metadata by column.
+    """
+
+    id: str
+    path: Path
+    metadata: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryInfo:
+    """What a gallery is made of.
+
+    Attributes:
+        uri: Where it is.
+        photos: How many there are.
+        model: The model that made the vectors.
+        columns: Metadata columns and their kinds.
+        store: Precision, size, index and thumbnails.
+        exact_up_to: Photos up to which searches compare the query with every photo.
+        recall: Share of the exact first 50 that searches find, on a sample; None if not measured.
+    """
+
+    uri: str
+    photos: int
+    model: ModelRecord
+    columns: dict[str, Kind]
+    store: StoreInfo
+    exact_up_to: int
+    recall: float | None = None
+
+    def __str__(self) -> str:
+        """Return lines for people."""
+        store = self.store
+        size = "" if store.size is None else f", {store.size / 2**20:,.1f} MiB"
+        if self.photos <= self.exact_up_to:
+            search = f"exact, up to {self.exact_up_to:,} photos"
+        elif store.index:
+            search = f"{store.index}, {store.indexed:,} photos indexed"
+        else:
+            search = "no index yet: every photo is compared"
+        if self.recall is not None:
+            search += f", recall@{RECALL_AT} {self.recall:.3f}"
+        columns = ", ".join(f"{name} ({kind})" for name, kind in self.columns.items())
+        lines = {
+            "photos": f"{self.photos:,}, {store.thumbnails:,} with a thumbnail{size}",
+            "model": f"{_describe(self.model)} {self.model.source}".rstrip(),
+            "vectors": store.precision,
+            "search": search,
+            "columns": columns or "none",
+        }
+        return "\n".join([self.uri, *(f"{name:10}{value}" for name, value in lines.items())])
 
 
 class Gallery:
     """Photos, their vectors and their metadata, searched with an image, a text or both.
 
-    Make one with `Gallery.open`. Example:
+    Make one with `Gallery.open`. Threads may search at the same time. Example:
 
         gallery = Gallery.open("shop", model=tmcir.load("my-model"))
         gallery.add("photos/", metadata="styles.csv")
         hits = gallery.search(image="ref.jpg", text="in red", where="year >= 2012")
     """
 
-    def __init__(self, store: Store, uri: str, model: EmbeddingModel, record: ModelRecord) -> None:
+    def __init__(
+        self,
+        store: Store,
+        uri: str,
+        model: EmbeddingModel,
+        record: ModelRecord,
+        precision: Precision,
+        exact_up_to: int,
+    ) -> None:
         self._store = store
         self._uri = uri
         self._model = model
         self._record = record
-        self._vectors: Vectors | None = None
+        self._precision = precision
+        self._exact_up_to = exact_up_to
 
     @classmethod
-    def open(cls, uri: str | Path, model: EmbeddingModel, source: str = "") -> Gallery:
+    def open(
+        cls,
+        uri: str | Path,
+        model: EmbeddingModel,
+        source: str = "",
+        *,
+        precision: Precision = "float32",
+        exact_up_to: int = EXACT_UP_TO,
+    ) -> Gallery:
         """Open a gallery. One that does not exist yet is made by the first `add`.
 
         Args:
@@ -88,16 +171,22 @@ class Gallery:
             model: The model that made the gallery's vectors, or will make them.
             source: Where the model was loaded from. A new gallery remembers it, so that
                 ``tmcir search`` finds the model again.
+            precision: How a new gallery keeps vectors: ``float16`` takes half the space. One that
+                is there already stays as it is.
+            exact_up_to: Photos up to which a search compares the query with every one of them,
+                in memory. Above it an index is built, and searches become approximate.
 
         Raises:
             TMCIRError: The gallery was made with another model, or is something else.
         """
-        store = open_store(uri)
+        if exact_up_to < 0:
+            raise TMCIRError(f"exact_up_to must not be negative, but is {exact_up_to}")
+        store = open_store(uri, exact_up_to)
         given = ModelRecord(model.name, model.identity, model.embedding_size, source)
         stored = store.model()
         if stored is not None:
             _check_same(str(uri), stored, given)
-        return cls(store, str(uri), model, given)
+        return cls(store, str(uri), model, given, precision, exact_up_to)
 
     @staticmethod
     def read_model(uri: str | Path) -> ModelRecord | None:
@@ -108,6 +197,8 @@ class Gallery:
         """
         return open_store(uri).model()
 
+    # What is in it
+
     def add(
         self,
         photos: str | Path | Iterable[str | Path],
@@ -116,12 +207,13 @@ class Gallery:
         metadata_key: str | None = None,
         progress: Progress | None = None,
         chunk_size: int = CHUNK_SIZE,
+        prune: bool = False,
     ) -> AddReport:
         """Add the photos of a folder, or bring the gallery up to date with it.
 
         A photo is known by its path relative to the folder (in a list: by its file name). Only
         photos that are new, or whose bytes have changed, are encoded; changed metadata is written
-        for all. Broken photos are skipped and reported. Photos that vanished stay in the gallery.
+        for all. Broken photos are skipped and reported.
 
         Args:
             photos: A folder, searched recursively, or a list of files.
@@ -130,12 +222,15 @@ class Gallery:
             progress: Called with photos done and photos in all.
             chunk_size: Photos written at once. A killed call keeps all chunks written so far, and
                 the next call goes on from there.
+            prune: Remove photos that are not in the folder, or in the list, any more. Without it
+                they stay. A photo that is there but broken keeps its last good vector.
 
         Returns:
-            What was added, updated, left unchanged and skipped.
+            What was added, updated, left unchanged, removed and skipped.
 
         Raises:
-            TMCIRError: The folder or the CSV cannot be used, or the gallery cannot be written.
+            TMCIRError: The folder or the CSV cannot be used, the gallery cannot be written, or
+                pruning would empty it.
         """
         if chunk_size < 1:
             raise TMCIRError(f"chunk_size must be at least 1, not {chunk_size}")
@@ -147,6 +242,8 @@ class Gallery:
         else:
             self._store.refresh()
             columns = self._store.columns()
+            if prune and not found and len(self._store):
+                raise TMCIRError(f"{photos}: holds no photos; pruning would empty the gallery")
         table = Metadata()
         if metadata is not None:
             table = read_metadata(metadata, [photo.id for photo in found], metadata_key, columns)
@@ -154,15 +251,123 @@ class Gallery:
         with self._store.alone():
             stored = self._store.model()
             if stored is None:
-                self._store.create(self._record)
+                self._store.create(self._record, self._precision)
             else:
                 _check_same(self._uri, stored, self._record)
             columns = self._store.columns()  # again: another writer may have added some meanwhile
             new = {name: kind for name, kind in table.columns.items() if name not in columns}
             self._store.add_columns(new)
             write_photos(self._store, self._model, found, table, report, chunk_size, progress)
+            if prune:
+                report.removed = self._prune(found)
         report.seconds = time.perf_counter() - started
         return report
+
+    def remove(self, ids: Iterable[str]) -> int:
+        """Remove photos from the gallery; their files stay.
+
+        Returns:
+            How many were removed; ids that are not there are passed over.
+
+        Raises:
+            TMCIRError: There is no gallery, or it cannot be written.
+        """
+        if isinstance(ids, str):
+            raise TMCIRError("remove takes a list of ids, not one text")
+        self._require()
+        with self._store.alone():
+            removed = self._store.remove(list(dict.fromkeys(ids)))
+            if removed:
+                self._store.tidy()
+        return removed
+
+    def export(self, path: str | Path) -> int:
+        """Write ids, paths, hashes, metadata and vectors to a Parquet file, completely or not.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            TMCIRError: There is no gallery, or the file cannot be written.
+        """
+        require_writable(Path(path))
+        self._require()
+        names = [name for name in OWN_COLUMNS if name != "thumbnail_jpeg"]
+        rows = self._store.batches([*names, *self._store.columns()])
+        return write_parquet(Path(path), rows, self._store.model() or self._record)
+
+    def columns(self) -> dict[str, Kind]:
+        """Return the metadata columns and their kinds: ``integer``, ``number`` or ``text``."""
+        return {} if self._store.model() is None else dict(self._store.columns())
+
+    def values(self, column: str, limit: int = 50) -> list[tuple[Value, int]]:
+        """Return the most frequent values of a metadata column and the photos that have each.
+
+        Raises:
+            TMCIRError: There is no such column, or no gallery.
+        """
+        self._require()
+        if column not in self._store.columns():
+            raise unknown_choice("column", column, self._store.columns())
+        counted = self._store.values(column).items()
+        return sorted(counted, key=lambda pair: (-pair[1], str(pair[0])))[:limit]
+
+    def item(self, name: str) -> Item:
+        """Return a photo by its id.
+
+        Raises:
+            UnknownItemError: There is no such photo.
+            TMCIRError: There is no gallery.
+        """
+        self._require()
+        row = self._store.rows([name]).get(name)
+        if row is None:
+            raise unknown_item(name)
+        return Item(name, Path(str(row["path"])), _metadata(row))
+
+    def thumbnail(self, name: str) -> bytes:
+        """Return a photo's thumbnail, made when the photo was indexed, as a JPEG.
+
+        Raises:
+            UnknownItemError: There is no such photo.
+            TMCIRError: There is no gallery, or one that is older than thumbnails.
+        """
+        self._require()
+        stored = self._store.thumbnail(name)
+        if stored is None:
+            self.item(name)
+            raise TMCIRError(
+                f"{self._uri}: is older than thumbnails; run `tmcir index {self._uri} PHOTOS`,"
+                " which adds them without encoding anything again"
+            )
+        return stored
+
+    def info(self, recall_queries: int = 0) -> GalleryInfo:
+        """Return what the gallery is made of.
+
+        Args:
+            recall_queries: Measure on so many queries what searches find of the exact result; see
+                `tmcir.gallery.approximate.recall`. That takes a pass over all vectors.
+
+        Raises:
+            TMCIRError: There is no gallery.
+        """
+        self._require()
+        return GalleryInfo(
+            uri=self._uri,
+            photos=len(self._store),
+            model=self._store.model() or self._record,
+            columns=self._store.columns(),
+            store=self._store.info(),
+            exact_up_to=self._exact_up_to,
+            recall=recall(self._store, recall_queries) if recall_queries else None,
+        )
+
+    def __len__(self) -> int:
+        """Return the number of photos; 0 where the gallery does not exist yet."""
+        return len(self._store)
+
+    # Searching
 
     def search(
         self,
@@ -171,8 +376,17 @@ class Gallery:
         k: int = 20,
         where: str | None = None,
         balance: float = 0.0,
+        *,
+        item: str | None = None,
+        more_like: Sequence[str] = (),
+        less_like: Sequence[str] = (),
+        offset: int = 0,
+        fold_duplicates: bool = False,
     ) -> list[Hit]:
         """Return the photos nearest to a query, the best first; ties in the order of their ids.
+
+        The photo that a query starts from is a hit like any other; leave it out with
+        ``where="id != '...'"``.
 
         Args:
             image: Reference image, a file or a PIL image.
@@ -181,69 +395,124 @@ class Gallery:
             where: SQL condition on ids and metadata, such as ``"baseColour != 'Black'"``.
             balance: In [-1, 1], for queries with image and text: -1 follows the image only, 1 the
                 text only.
+            item: Id of a photo of the gallery, as the reference in place of ``image``.
+            more_like: Ids of photos of the gallery; results move towards them.
+            less_like: Ids of photos of the gallery; results move away from them.
+            offset: Results to leave out before the first: page 3 of 20 has the offset 40.
+            fold_duplicates: Show photos with equal bytes or nearly equal vectors once; see
+                `tmcir.gallery.duplicates.fold`.
 
         Raises:
+            UnknownItemError: An id is not in the gallery.
             TMCIRError: The query is empty or out of range, the filter cannot be read, or there is
                 no such gallery.
             ImageError: The image cannot be read.
         """
-        text = (text or "").strip()
-        _check_query(image, text, k, balance)
-        vectors = self._current_vectors()
-        allowed = None
-        if where is not None and where.strip():
-            allowed = _positions(vectors, self._store.matching(where))
-        query = self._embed(image, text, balance)
-        found, scores = nearest(vectors.matrix, query, k, allowed)
-        return self._hits([vectors.ids[index] for index in found], scores.tolist())
+        if isinstance(more_like, str) or isinstance(less_like, str):
+            raise TMCIRError("more_like and less_like take lists of ids, not one text")
+        query = Query(image, item, text or "", balance, tuple(more_like), tuple(less_like))
+        query.check()
+        _check_page(k, offset)
+        self._require()
+        vector = self.embed([query])[0]
+        return self.find(vector, k, where=where, offset=offset, fold_duplicates=fold_duplicates)
 
-    def explain(self, image: ImageSource, text: str) -> Explanation | None:
-        """Return the model's account of a query; None where it gives none.
+    def embed(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """Embed queries for `find`: float32 [N, D], L2-normalised.
+
+        Queries of one kind (image alone, text alone, both) are one call of the model, so that
+        requests that arrive together cost little more than one.
 
         Raises:
-            TMCIRError: The text is blank.
+            UnknownItemError: An id is not in the gallery.
+            TMCIRError: A query is empty or out of range, or there is no such gallery.
+            ImageError: An image cannot be read.
+        """
+        for query in queries:
+            query.check()
+        self._require()
+        return embed(self._model, self._store, queries)
+
+    def find(
+        self,
+        vector: NDArray[np.float32],
+        k: int,
+        *,
+        where: str | None = None,
+        offset: int = 0,
+        fold_duplicates: bool = False,
+    ) -> list[Hit]:
+        """Return the photos nearest to a unit vector [D]: the second half of `search`.
+
+        Pages do not overlap and leave nothing out, as long as nothing is written in between.
+
+        Raises:
+            TMCIRError: ``k`` or ``offset`` is out of range, the vector does not fit, the filter
+                cannot be read, or there is no such gallery.
+        """
+        _check_page(k, offset)
+        vector = np.asarray(vector, np.float32)
+        if vector.shape != (self._model.embedding_size,) or not np.isfinite(vector).all():
+            raise TMCIRError(
+                f"find takes one finite vector of {self._model.embedding_size} numbers"
+            )
+        self._require()
+        condition = where if where is not None and where.strip() else None
+        if fold_duplicates:
+            return self._find_folded(vector, k, condition, offset)
+        found = self._store.nearest(vector, offset + k, condition)
+        rows = self._store.rows(found.ids[offset:])
+        return [
+            _hit(found, position, rows, ())
+            for position in range(offset, len(found.ids))
+            if found.ids[position] in rows  # not removed since
+        ]
+
+    def explain(self, query: Query) -> Explanation:
+        """Say how a query with reference and text came about: gate, and patches merged into words.
+
+        Raises:
+            UnknownItemError: The item is not in the gallery.
+            TMCIRError: The query has no reference or no text.
             ImageError: The image cannot be read.
         """
-        return self._model.explain(image, text) if isinstance(self._model, Explains) else None
+        query.check()
+        self._require()
+        image = reference(self._store, self._model.image_size, query)
+        return self._model.explain(image, query.text.strip())
 
-    def columns(self) -> dict[str, str]:
-        """Return the metadata columns and their kinds: ``integer``, ``number`` or ``text``."""
-        return {} if self._store.model() is None else dict(self._store.columns())
+    def _find_folded(
+        self, vector: NDArray[np.float32], k: int, where: str | None, offset: int
+    ) -> list[Hit]:
+        depth = 2 * (offset + k)
+        while True:
+            found = self._store.nearest(vector, depth, where)
+            rows = self._store.rows(found.ids)
+            kept = fold(found, rows)
+            if len(kept) > offset + k or len(found.ids) < depth:
+                break
+            depth *= 2
+        page = list(kept.items())[offset : offset + k]
+        return [
+            _hit(found, position, rows, [found.ids[folded] for folded in duplicates], rank)
+            for rank, (position, duplicates) in enumerate(page, start=offset + 1)
+            if found.ids[position] in rows
+        ]
 
-    def __len__(self) -> int:
-        """Return the number of photos; 0 where the gallery does not exist yet."""
-        return len(self._store)
+    def _prune(self, found: Sequence[Photo]) -> int:
+        vanished = self._store.files().keys() - {photo.id for photo in found}
+        removed = self._store.remove(sorted(vanished))
+        if removed:
+            self._store.tidy()
+        return removed
 
-    def _current_vectors(self) -> Vectors:
+    def _require(self) -> None:
+        """See the newest version of the gallery, which must exist."""
         if self._store.model() is None:
             raise TMCIRError(
                 f"{self._uri}: there is no gallery; make one with `tmcir index {self._uri} PHOTOS`"
             )
-        version = self._store.refresh()
-        if self._vectors is None or self._vectors.version != version:
-            self._vectors = self._store.vectors()
-        return self._vectors
-
-    def _embed(self, image: ImageSource | None, text: str, balance: float) -> NDArray[np.float32]:
-        vectors: Tensor
-        if image is None:
-            vectors = self._model.encode_texts([text])
-        elif text:
-            vectors = self._model.compose([image], [text], balance=balance)
-        else:
-            vectors = self._model.encode_images([image])
-        query: NDArray[np.float32] = vectors[0].detach().float().cpu().numpy()  # [D]
-        return query
-
-    def _hits(self, ids: Sequence[str], scores: Sequence[float]) -> list[Hit]:
-        rows = self._store.rows(ids)
-        hits: list[Hit] = []
-        for rank, (name, score) in enumerate(zip(ids, scores, strict=True), start=1):
-            row = rows[name]
-            path = Path(str(row["path"]))
-            metadata = {key: value for key, value in row.items() if key not in ("id", "path")}
-            hits.append(Hit(rank, score, name, path, metadata))
-        return hits
+        self._store.refresh()
 
 
 def _check_same(uri: str, stored: ModelRecord, given: ModelRecord) -> None:
@@ -254,27 +523,34 @@ def _check_same(uri: str, stored: ModelRecord, given: ModelRecord) -> None:
         )
 
 
-def _check_query(image: ImageSource | None, text: str, k: int, balance: float) -> None:
-    if image is None and not text:
-        raise TMCIRError("an empty query: give an image, a text or both")
-    if len(text) > MAXIMUM_TEXT:
-        raise TMCIRError(
-            f"the text has {len(text):,} characters; at most {MAXIMUM_TEXT:,} are read"
-        )
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise TMCIRError("the text is not valid UTF-8")
-    if k < 1:
-        raise TMCIRError(f"k, the number of results, must be at least 1, not {k}")
-    if not math.isfinite(balance) or not -1 <= balance <= 1:
-        raise TMCIRError(
-            f"balance must lie between -1 (image only) and 1 (text only), not {balance}"
-        )
-
-
-def _positions(vectors: Vectors, keys: NDArray[np.uint64]) -> NDArray[np.intp]:
-    """Return the rows of ``vectors`` that have one of these keys, ascending."""
-    return np.flatnonzero(np.isin(vectors.keys, keys))
-
-
 def _describe(record: ModelRecord) -> str:
     return f"{record.name!r} ({record.identity[:12]}, {record.embedding_size} dimensions)"
+
+
+def _check_page(k: int, offset: int) -> None:
+    if k < 1:
+        raise TMCIRError(f"k, the number of results, must be at least 1, not {k}")
+    if offset < 0:
+        raise TMCIRError(f"offset, the results to leave out, must not be negative, but is {offset}")
+
+
+def _hit(
+    found: Neighbours,
+    position: int,
+    rows: Mapping[str, Mapping[str, Value]],
+    duplicates: Sequence[str],
+    rank: int | None = None,
+) -> Hit:
+    name = found.ids[position]
+    return Hit(
+        rank=position + 1 if rank is None else rank,
+        score=float(found.scores[position]),
+        id=name,
+        path=Path(str(rows[name]["path"])),
+        metadata=_metadata(rows[name]),
+        duplicates=tuple(duplicates),
+    )
+
+
+def _metadata(row: Mapping[str, Value]) -> dict[str, Value]:
+    return {key: value for key, value in row.items() if key not in OWN_COLUMNS}

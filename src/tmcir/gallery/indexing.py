@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from tmcir.data.images import check_file, image_name, list_images, read_image
+from tmcir.data.images import check_file, image_name, jpeg_thumbnail, list_images, read_image
 from tmcir.errors import ImageError, TMCIRError
 from tmcir.gallery.metadata import Metadata
-from tmcir.gallery.store import FileState, Rows, Store, Value
+from tmcir.gallery.query import ImageSource
+from tmcir.gallery.store import FileState, Rows, Store, Value, is_text
 
-ImageSource = str | Path | Image.Image
+if TYPE_CHECKING:
+    from tmcir.models import Explanation
+
 #: Called with the number of photos looked at and the number of all photos.
 Progress = Callable[[int, int], None]
 
@@ -55,9 +59,15 @@ class EmbeddingModel(Protocol):
         """Return float32 [N, D], L2-normalised."""
 
     def compose(
-        self, images: Sequence[ImageSource], texts: Sequence[str], balance: float = 0.0
+        self,
+        images: Sequence[ImageSource],
+        texts: Sequence[str],
+        balance: float | Sequence[float] = 0.0,
     ) -> Tensor:
         """Return float32 [N, D], L2-normalised."""
+
+    def explain(self, image: ImageSource, text: str) -> Explanation:
+        """Return the model's account of one query."""
 
 
 @dataclass(slots=True)
@@ -69,6 +79,7 @@ class AddReport:
         updated: Photos whose file has changed; their vectors are replaced.
         unchanged: Photos that were not encoded again.
         described: Unchanged photos whose metadata has changed.
+        removed: Photos that vanished from the folder and were pruned.
         skipped: (id, reason) of each photo that could not be read. One that was in the gallery
             before keeps its last good vector.
         notes: One line each for what was matched and found wrong in the metadata.
@@ -79,6 +90,7 @@ class AddReport:
     updated: int = 0
     unchanged: int = 0
     described: int = 0
+    removed: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -99,11 +111,15 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a look at a photo found: an image to encode, an unchanged file, or a reason to skip."""
+    """What a look at a photo found: an image to encode, an unchanged file, or a reason to skip.
+
+    An unchanged file comes with a thumbnail where the gallery has none of it.
+    """
 
     id: str
     state: FileState | None = None
     image: Image.Image | None = None
+    thumbnail: bytes | None = None
     reason: str | None = None
 
 
@@ -124,7 +140,7 @@ def find_photos(photos: str | Path | Iterable[str | Path], report: AddReport) ->
     for photo in found:
         if photo.id in kept:
             reason = f"{image_name(kept[photo.id].path)} has the same name"
-        elif not _is_text(photo.id) or not _is_text(str(photo.path)):
+        elif not is_text(photo.id) or not is_text(str(photo.path)):
             reason = "its name is not valid UTF-8"
         else:
             kept[photo.id] = photo
@@ -148,10 +164,11 @@ def write_photos(
     and the next call goes on after it.
     """
     known = store.files()
+    lacking = store.without_thumbnail()
     writer = _Writer(store, model, metadata, known, report, chunk_size)
 
     def look(photo: Photo) -> _Look:
-        return _look(photo, known.get(photo.id), model.image_size)
+        return _look(photo, known.get(photo.id), photo.id in lacking, model.image_size)
 
     looks = _read_ahead(look, photos)
     try:
@@ -197,7 +214,7 @@ class _Writer:
             self._report.unchanged += 1
             described = self._values(look.id) != self._stored.get(look.id, {})
             self._report.described += described
-            if described or look.state != self._known[look.id]:
+            if described or look.thumbnail or look.state != self._known[look.id]:
                 self._touched.append(look)
         if len(self._waiting) >= min(_BATCH, self._chunk_size):
             self._encode_waiting()
@@ -241,40 +258,72 @@ class _Writer:
         for pairs, write in ((new, self._store.insert), (changed, self._store.update)):
             if pairs:
                 looks, vectors = zip(*pairs, strict=True)
-                write(self._rows(looks, np.stack(vectors)))
-                self._wrote = True
+                self._write(write, looks, np.stack(vectors))
         self._report.added += len(new)
         self._report.updated += len(changed)
 
     def _write_touched(self) -> None:
         looks, self._touched = self._touched, []
-        if looks:
-            self._store.update(self._rows(looks, None))
-            self._wrote = True
+        for drawn in (True, False):
+            alike = [look for look in looks if (look.thumbnail is not None) is drawn]
+            if alike:
+                self._write(self._store.update, alike, None)
 
-    def _rows(self, looks: Sequence[_Look], vectors: NDArray[np.float32] | None) -> Rows:
-        return Rows(
+    def _write(
+        self,
+        write: Callable[[Rows], None],
+        looks: Sequence[_Look],
+        vectors: NDArray[np.float32] | None,  # [N, D]
+    ) -> None:
+        thumbnails = [look.thumbnail for look in looks if look.thumbnail is not None]
+        rows = Rows(
             ids=[look.id for look in looks],
             files=[look.state for look in looks if look.state is not None],
             metadata=[self._values(look.id) for look in looks],
-            vectors=vectors,  # [N, D]
+            vectors=vectors,
+            thumbnails=thumbnails or None,
         )
+        write(rows)
+        self._wrote = True
 
 
-def _look(photo: Photo, known: FileState | None, minimum_side: int) -> _Look:
-    path = str(photo.path.absolute())
+def thumbnail_side(image_size: int) -> int:
+    """Return the longest side of stored thumbnails, in pixels, for a model's image size.
+
+    A thumbnail stands in for its photo as a query's reference when the photo is gone: so even the
+    shorter side of a 3:4 photo has what the model reads, up to a limit.
+    """
+    return min(384, max(256, math.ceil(image_size * 4 / 3)))
+
+
+def file_state(path: Path, known: FileState | None) -> FileState:
+    """Return a file's state; a file of the known path, size and time is not read to hash it.
+
+    Raises:
+        ImageError: It is no file to be read. One line without its name.
+        OSError: It cannot be read.
+    """
+    status = path.stat()
+    # taken before the bytes are read: a change in between is seen by the next run
+    state = FileState(str(path.absolute()), status.st_size, status.st_mtime_ns, "")
+    if known is not None and state == replace(known, content_hash=""):
+        return known
+    check_file(path)  # hashing a pipe would wait for ever
+    with path.open("rb") as file:
+        return replace(state, content_hash=hashlib.file_digest(file, _new_hash).hexdigest())
+
+
+def _look(photo: Photo, known: FileState | None, lacks_thumbnail: bool, image_size: int) -> _Look:
     try:
-        status = photo.path.stat()
-        # taken before the bytes are read: a change in between is seen by the next run
-        state = FileState(path, status.st_size, status.st_mtime_ns, "")
-        if known is not None and state == replace(known, content_hash=""):
-            return _Look(photo.id, known)
-        check_file(photo.path)  # hashing a pipe would wait for ever
-        with photo.path.open("rb") as file:
-            state = replace(state, content_hash=hashlib.file_digest(file, _new_hash).hexdigest())
-        if known is not None and state.content_hash == known.content_hash:
+        state = file_state(photo.path, known)
+        same = known is not None and state.content_hash == known.content_hash
+        if same and not lacks_thumbnail:
             return _Look(photo.id, state)
-        return _Look(photo.id, state, read_image(photo.path, minimum_side))
+        side = thumbnail_side(image_size)
+        image = read_image(photo.path, max(image_size, side))
+        thumbnail = jpeg_thumbnail(image, side)
+        # smaller, because many wait for the encoder
+        return _Look(photo.id, state, None if same else read_image(image, image_size), thumbnail)
     except ImageError as error:
         return _Look(photo.id, reason=str(error).removeprefix(f"{image_name(photo.path)}: "))
     except OSError as error:
@@ -300,11 +349,3 @@ def _read_ahead(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

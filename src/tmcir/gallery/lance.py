@@ -4,41 +4,57 @@
 from __future__ import annotations
 
 import json
+import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lancedb
 import numpy as np
 import pyarrow as pa
+from lancedb.index import BTree, HnswSq
 from numpy.typing import NDArray
 
 from tmcir.data.images import on_one_line
 from tmcir.errors import TMCIRError
 from tmcir.files import locked
+from tmcir.gallery.approximate import rank
+from tmcir.gallery.exact import Vectors, nearest
 from tmcir.gallery.store import (
     MAXIMUM_FILTER,
     OWN_COLUMNS,
     FileState,
     Kind,
     ModelRecord,
+    Neighbours,
+    Precision,
     Rows,
     Store,
+    StoreInfo,
     Value,
-    Vectors,
+    as_matrix,
+    is_text,
 )
 
 _TABLE = "images"
 _LOCK = ".lock"
 _MODEL = "tmcir.model"
+_INDEX = "IVF_HNSW_SQ"
+_FEWEST_INDEXED = 255  # rows that the index needs to learn its scale from
+_THUMBNAIL = "thumbnail_jpeg"
 _ARROW: dict[Kind, pa.DataType] = {
     "integer": pa.int64(),
     "number": pa.float64(),
     "text": pa.string(),
 }
+_VECTOR: dict[Precision, pa.DataType] = {"float32": pa.float32(), "float16": pa.float16()}
+_FILE = ("path", "file_size", "file_modified", "content_hash")
+_BATCH = 1_000  # rows, or ids in a condition
 # Searches open the newest version each time, so none needs a version for as long as this.
 _KEEP_OLD_VERSIONS = timedelta(hours=1)
 _SHOWN = 120  # characters of a filter that an error shows
@@ -47,9 +63,12 @@ _SHOWN = 120  # characters of a filter that an error shows
 class LanceStore(Store):
     """A gallery as one LanceDB table. A version of the table is written whole or not at all."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, exact_up_to: int) -> None:
         self._uri = uri
+        self._exact_up_to = exact_up_to
         self._table = self._open()
+        self._loaded: Vectors | None = None
+        self._loading = threading.Lock()
 
     def _open(self) -> Any:
         if "://" not in self._uri:
@@ -77,7 +96,7 @@ class LanceStore(Store):
         except (TypeError, KeyError, ValueError):
             raise TMCIRError(f"{self._uri}: is a LanceDB table, but not a gallery") from None
 
-    def create(self, model: ModelRecord) -> None:
+    def create(self, model: ModelRecord, precision: Precision) -> None:
         schema = pa.schema(
             [
                 pa.field("id", pa.string(), nullable=False),
@@ -85,7 +104,8 @@ class LanceStore(Store):
                 pa.field("content_hash", pa.string()),
                 pa.field("file_size", pa.int64()),
                 pa.field("file_modified", pa.int64()),
-                pa.field("vector", pa.list_(pa.float32(), model.embedding_size)),
+                pa.field("vector", pa.list_(_VECTOR[precision], model.embedding_size)),
+                pa.field(_THUMBNAIL, pa.binary(), nullable=False),
             ],
             metadata={_MODEL: json.dumps(asdict(model))},
         )
@@ -116,9 +136,8 @@ class LanceStore(Store):
                 self._table.add_columns(pa.schema(fields))
 
     def files(self) -> dict[str, FileState]:
-        names = ("path", "file_size", "file_modified", "content_hash")
-        table = self._read(["id", *names])
-        values = zip(*(table[name].to_pylist() for name in names), strict=True)
+        table = self._read(["id", *_FILE])
+        values = zip(*(table[name].to_pylist() for name in _FILE), strict=True)
         states = (FileState(*value) for value in values)
         return dict(zip(table["id"].to_pylist(), states, strict=True))
 
@@ -126,45 +145,153 @@ class LanceStore(Store):
         rows = self._read(["id", *self.columns()]).to_pylist()
         return {row.pop("id"): row for row in rows}
 
+    def without_thumbnail(self) -> set[str]:
+        if _THUMBNAIL not in self._table.schema.names:
+            return set(self._read(["id"])["id"].to_pylist())
+        if not self._table.schema.field(_THUMBNAIL).nullable:
+            return set()  # without a pass over all of them
+        return set(self._read(["id"], f"{_THUMBNAIL} IS NULL")["id"].to_pylist())
+
     def insert(self, rows: Rows) -> None:
         if rows.ids:
             with self._writing():
+                self._add_thumbnails()
                 merge = self._table.merge_insert("id").when_not_matched_insert_all()
                 merge.execute(self._arrow(rows))
 
     def update(self, rows: Rows) -> None:
         if rows.ids:
             with self._writing():
+                self._add_thumbnails()
                 merge = self._table.merge_insert("id").when_matched_update_all()
                 merge.execute(self._arrow(rows))
+
+    def _add_thumbnails(self) -> None:
+        if _THUMBNAIL not in self._table.schema.names:  # made by an older version
+            self._table.add_columns(pa.schema([pa.field(_THUMBNAIL, pa.binary())]))
+
+    def remove(self, ids: Sequence[str]) -> int:
+        removed = 0
+        with self._writing():
+            for start in range(0, len(ids), _BATCH):
+                result = self._table.delete(_is_one_of(ids[start : start + _BATCH]))
+                removed += int(result.num_deleted_rows)
+        return removed
 
     def tidy(self) -> None:
         with self._writing():
             self._table.optimize(cleanup_older_than=_KEEP_OLD_VERSIONS)
+            rows = self._table.count_rows()
+            if rows > max(self._exact_up_to, _FEWEST_INDEXED) and not self._index():
+                self._build_index(rows)
 
-    def refresh(self) -> int:
+    def _build_index(self, rows: int) -> None:
+        # one graph a million vectors, as LanceDB advises; the two are the graph's own settings
+        graph = HnswSq("dot", num_partitions=math.ceil(rows / 2**20), m=20, ef_construction=150)
+        self._table.create_index("vector", config=graph)
+        self._table.create_index("id", config=BTree())  # photos are looked up by id
+
+    def refresh(self) -> None:
         with _plain_errors(f"{self._uri}: this gallery cannot be read"):
             self._table.checkout_latest()
-            return int(self._table.version)
 
-    def vectors(self) -> Vectors:
-        version = int(self._table.version)
-        table = self._read(["id", "vector"], keys=True)
-        ids = np.asarray(table["id"].to_pylist(), dtype=object)
-        order = np.argsort(ids)
-        flat = table["vector"].combine_chunks().flatten().to_numpy()
-        size = self._table.schema.field("vector").type.list_size
-        matrix = flat.reshape(-1, size)[order]  # [N, D]
-        keys = table["_rowid"].to_numpy()[order]
-        return Vectors(version, ids[order].tolist(), keys, np.ascontiguousarray(matrix))
+    @property
+    def version(self) -> int:
+        """The version that is seen; it grows with each write."""
+        return int(self._table.version)
 
-    def matching(self, where: str) -> NDArray[np.uint64]:
+    def nearest(self, vector: NDArray[np.float32], k: int, where: str | None = None) -> Neighbours:
+        if self._table.count_rows() > self._exact_up_to:
+            return rank(partial(self._candidates, vector, where), vector, k)
+        vectors = self._all_vectors()
+        allowed = None
+        if where is not None:
+            allowed = np.flatnonzero(np.isin(vectors.keys, self._matching(where)))
+        rows, scores = nearest(vectors.matrix, vector, k, allowed)
+        return Neighbours([vectors.ids[row] for row in rows], scores, vectors.matrix[rows])
+
+    def _candidates(
+        self, vector: NDArray[np.float32], where: str | None, count: int
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        query = self._table.search(vector, vector_column_name="vector").distance_type("dot")
+        query = query.limit(count).ef(2 * count).select(["id", "vector", "_distance"])
+        if where is None:
+            found = query.to_arrow()
+        else:
+            with self._filter_errors(where):
+                found = query.where(_bracketed(where), prefilter=True).to_arrow()
+        return found["id"].to_pylist(), as_matrix(found["vector"])
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        table = self._read(["id", "vector"], _is_one_of(ids))
+        return dict(zip(table["id"].to_pylist(), as_matrix(table["vector"]), strict=True))
+
+    def batches(self, names: Sequence[str]) -> pa.RecordBatchReader:
+        with _plain_errors(f"{self._uri}: this gallery cannot be read"):
+            return self._table.search().select(list(names)).to_batches(_BATCH)
+
+    def values(self, column: str) -> dict[Value, int]:
+        counted = self._read([column])[column].drop_null().value_counts()
+        return {pair["values"]: pair["counts"] for pair in counted.to_pylist()}
+
+    def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Value]]:
+        found = self._read(["id", "path", "content_hash", *self.columns()], _is_one_of(ids))
+        return {row["id"]: row for row in found.to_pylist()}
+
+    def file(self, name: str) -> FileState | None:
+        found = self._read([*_FILE], _is_one_of([name])).to_pylist()
+        return FileState(*found[0].values()) if found else None
+
+    def thumbnail(self, name: str) -> bytes | None:
+        if _THUMBNAIL not in self._table.schema.names:
+            return None
+        found = self._read([_THUMBNAIL], _is_one_of([name]))[_THUMBNAIL].to_pylist()
+        return found[0] if found else None
+
+    def info(self) -> StoreInfo:
+        half = self._table.schema.field("vector").type.value_type == pa.float16()
+        index = self._index()
+        return StoreInfo(
+            precision="float16" if half else "float32",
+            size=self._size(),
+            index=_INDEX if index else "",
+            indexed=int(index.num_indexed_rows) if index else 0,
+            thumbnails=len(self) - len(self.without_thumbnail()),
+        )
+
+    def _index(self) -> Any:
+        """Return the index on the vectors, or None."""
+        return next((x for x in self._table.list_indices() if "vector" in x.columns), None)
+
+    def _size(self) -> int | None:
+        if "://" in self._uri:
+            return None
+        return sum(path.stat().st_size for path in Path(self._uri).rglob("*") if path.is_file())
+
+    def _all_vectors(self) -> Vectors:
+        with self._loading:  # threads that search at the same time load once
+            version = self.version
+            if self._loaded is None or self._loaded.version != version:
+                table = self._read(["id", "vector"], keys=True)
+                ids = np.asarray(table["id"].to_pylist(), dtype=object)
+                order = np.argsort(ids)
+                matrix = np.ascontiguousarray(as_matrix(table["vector"])[order])  # [N, D]
+                keys = table["_rowid"].to_numpy()[order]
+                self._loaded = Vectors(version, ids[order].tolist(), keys, matrix)
+            return self._loaded
+
+    def _matching(self, where: str) -> NDArray[np.uint64]:
+        """Return the keys of the rows for which an SQL condition holds."""
+        query = self._table.search().where(_bracketed(where)).select(["id"]).with_row_id(True)
+        with self._filter_errors(where):
+            return np.asarray(query.to_arrow()["_rowid"].to_numpy(), dtype=np.uint64)
+
+    @contextmanager
+    def _filter_errors(self, where: str) -> Iterator[None]:
         if len(where) > MAXIMUM_FILTER:
             raise TMCIRError(f"the filter is longer than {MAXIMUM_FILTER:,} characters")
-        # Without the brackets LanceDB reads "year = 2012 nonsense" as "year = 2012".
-        query = self._table.search().where(f"({where}\n)").select(["id"]).with_row_id(True)
         try:
-            return np.asarray(query.to_arrow()["_rowid"].to_numpy(), dtype=np.uint64)
+            yield
         except Exception as error:
             # A panic inside LanceDB, as for the filter `year = ?`, has no type of its own to name.
             columns = ", ".join(f"{name} ({kind})" for name, kind in self.columns().items())
@@ -173,21 +300,13 @@ class LanceStore(Store):
                 f" columns: id (text), path (text){', ' if columns else ''}{columns}"
             ) from None
 
-    def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Value]]:
-        if not ids:
-            return {}
-        quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids)
-        names = ["id", "path", *self.columns()]
-        with _plain_errors(f"{self._uri}: this gallery cannot be read"):
-            found = self._table.search().where(f"id IN ({quoted})").select(names).to_arrow()
-        return {row["id"]: row for row in found.to_pylist()}
-
     def __len__(self) -> int:
         return 0 if self._table is None else int(self._table.count_rows())
 
-    def _read(self, names: list[str], keys: bool = False) -> pa.Table:
+    def _read(self, names: list[str], where: str | None = None, keys: bool = False) -> pa.Table:
         with _plain_errors(f"{self._uri}: this gallery cannot be read"):
-            return self._table.search().select(names).with_row_id(keys).to_arrow()
+            query = self._table.search().select(names).with_row_id(keys)
+            return (query if where is None else query.where(where)).to_arrow()
 
     def _arrow(self, rows: Rows) -> pa.Table:
         columns: dict[str, Any] = {
@@ -198,8 +317,11 @@ class LanceStore(Store):
             "file_modified": pa.array([file.modified for file in rows.files], pa.int64()),
         }
         if rows.vectors is not None:
-            flat = pa.array(rows.vectors.reshape(-1), pa.float32())  # [N * D]
-            columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, rows.vectors.shape[1])
+            kind = self._table.schema.field("vector").type
+            flat = rows.vectors.reshape(-1).astype(kind.value_type.to_pandas_dtype())  # [N * D]
+            columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), kind.list_size)
+        if rows.thumbnails is not None:
+            columns[_THUMBNAIL] = pa.array(rows.thumbnails, pa.binary())
         for name, kind in self.columns().items():
             values = [row.get(name) for row in rows.metadata]
             columns[name] = pa.array(values, _ARROW[kind])
@@ -209,6 +331,17 @@ class LanceStore(Store):
     def _writing(self) -> Iterator[None]:
         with _plain_errors(f"{self._uri}: this gallery cannot be written"):
             yield
+
+
+def _is_one_of(ids: Sequence[str]) -> str:
+    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids if is_text(name))
+    return f"id IN ({quoted})" if quoted else "false"
+
+
+def _bracketed(where: str) -> str:
+    # Without the brackets LanceDB reads "year = 2012 nonsense" as "year = 2012"; the line end
+    # closes a comment.
+    return f"({where}\n)"
 
 
 @contextmanager

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmcir.data.images import image_name, thumbnail
+from PIL import Image
+
+from tmcir.data.images import data_uri, image_name, thumbnail
+from tmcir.errors import TMCIRError
 from tmcir.files import write_text
-from tmcir.gallery.gallery import Hit
-from tmcir.gallery.indexing import ImageSource
+from tmcir.gallery.gallery import Gallery, Hit
+from tmcir.gallery.query import Query
 from tmcir.gallery.store import Value
 from tmcir.models.explanation import explanation_view
 from tmcir.models.tmcir import Explanation
@@ -25,56 +29,79 @@ class _Result:
     id: str
     thumbnail: str
     metadata: Mapping[str, Value]
+    duplicates: Sequence[str]
 
 
 def render_page(
     hits: Sequence[Hit],
-    image: ImageSource | None = None,
-    text: str | None = None,
+    query: Query,
     where: str | None = None,
+    thumbnails: Mapping[str, bytes] | None = None,
     explanation: Explanation | None = None,
 ) -> str:
-    """Return an HTML page that shows a query and its results.
+    """Return an HTML page that shows a query, its results, and why.
 
-    A photo that can no longer be read leaves a placeholder; its text is shown all the same.
+    A photo without a thumbnail that can no longer be read leaves a placeholder; its text is shown
+    all the same.
 
     Args:
-        hits: What `Gallery.search` returned.
-        image: The query's image.
-        text: The query's text.
-        where: The query's filter.
-        explanation: How the query came about; shown below the results.
+        hits: What a search for the query returned.
+        query: The query.
+        where: Its filter.
+        thumbnails: JPEG files by id; photos that are missing here are read from their files.
+        explanation: The model's account of the query; shown below the results.
     """
+    stored = thumbnails or {}
+    picture, name, reference = "", "", query.image
+    if query.image is not None:
+        picture, name = thumbnail(query.image, _SIDE), Path(image_name(query.image)).name
+    elif query.item is not None:
+        picture, name = _stored(stored, query.item), query.item
+        if query.item in stored:
+            reference = Image.open(io.BytesIO(stored[query.item]))
     return render(
         "tmcir.gallery",
         "search.html",
-        image_name="" if image is None else Path(image_name(image)).name,
-        image_thumbnail="" if image is None else thumbnail(image, _SIDE),
-        text=(text or "").strip(),
+        image_name=name,
+        image_thumbnail=picture,
+        text=query.text.strip(),
         where=(where or "").strip(),
-        results=[_result(hit) for hit in hits],
+        examples={"more like": query.more_like, "less like": query.less_like},
         explanation=None
-        if image is None or explanation is None
-        else explanation_view(explanation, image),
+        if explanation is None or reference is None
+        else explanation_view(explanation, reference),
+        results=[_result(hit, stored) for hit in hits],
     )
 
 
 def write_page(
     path: str | Path,
+    gallery: Gallery,
+    query: Query,
     hits: Sequence[Hit],
-    image: ImageSource | None = None,
-    text: str | None = None,
     where: str | None = None,
-    explanation: Explanation | None = None,
 ) -> None:
     """Write `render_page` to a file, completely or not at all.
 
     Raises:
         TMCIRError: The file cannot be written.
     """
-    write_text(Path(path), render_page(hits, image, text, where, explanation))
+    shown = [hit.id for hit in hits] + ([] if query.item is None else [query.item])
+    thumbnails: dict[str, bytes] = {}
+    for name in shown:
+        try:
+            thumbnails[name] = gallery.thumbnail(name)
+        except TMCIRError:  # a gallery that is older than thumbnails
+            continue
+    told = gallery.explain(query) if query.has_reference and query.text.strip() else None
+    write_text(Path(path), render_page(hits, query, where, thumbnails, told))
 
 
-def _result(hit: Hit) -> _Result:
+def _result(hit: Hit, stored: Mapping[str, bytes]) -> _Result:
     filled = {key: value for key, value in hit.metadata.items() if value is not None}
-    return _Result(hit.rank, hit.score, hit.id, thumbnail(hit.path, _SIDE), filled)
+    picture = _stored(stored, hit.id) or thumbnail(hit.path, _SIDE)
+    return _Result(hit.rank, hit.score, hit.id, picture, filled, hit.duplicates)
+
+
+def _stored(thumbnails: Mapping[str, bytes], name: str) -> str:
+    return data_uri(thumbnails[name]) if name in thumbnails else ""

@@ -9,16 +9,29 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from tmcir.errors import TMCIRError
 
 Value = int | float | str | None
 Kind = Literal["integer", "number", "text"]
+#: How a store keeps the numbers of vectors.
+Precision = Literal["float32", "float16"]
 
 #: Columns that every gallery has; metadata columns take other names.
-OWN_COLUMNS = ("id", "path", "content_hash", "file_size", "file_modified", "vector")
+OWN_COLUMNS = (
+    "id",
+    "path",
+    "content_hash",
+    "file_size",
+    "file_modified",
+    "vector",
+    "thumbnail_jpeg",
+)
 MAXIMUM_FILTER = 10_000
+#: Photos up to which a search compares the query with every one of them.
+EXACT_UP_TO = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +77,48 @@ class Rows:
         files: The photos' states.
         metadata: Values by column; columns that a row does not name are empty (None).
         vectors: float32 [N, D], L2-normalised; None leaves the stored vectors as they are.
+        thumbnails: N JPEG files; None leaves the stored ones as they are.
     """
 
     ids: Sequence[str]
     files: Sequence[FileState]
     metadata: Sequence[Mapping[str, Value]]
     vectors: NDArray[np.float32] | None
+    thumbnails: Sequence[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
-    """All vectors of one version of a gallery.
+class Neighbours:
+    """Rows near a query, the best first; of equal scores the smaller id comes first.
 
     Attributes:
-        version: Grows with each change.
-        ids: N names, sorted: the gallery order that breaks ties.
-        keys: uint64 [N], the store's own row keys in that version.
-        matrix: float32 [N, D].
+        ids: K names.
+        scores: float64 [K], dot products with the query.
+        vectors: float32 [K, D].
     """
 
-    version: int
     ids: Sequence[str]
-    keys: NDArray[np.uint64]
-    matrix: NDArray[np.float32]
+    scores: NDArray[np.float64]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What a store says of itself.
+
+    Attributes:
+        precision: How it keeps the numbers of vectors.
+        size: Bytes on disk, where the store can tell.
+        index: Kind of its nearest-neighbour index; "" where it compares every vector.
+        indexed: Rows that the index covers; others are compared one by one.
+        thumbnails: Rows that have a thumbnail.
+    """
+
+    precision: Precision
+    size: int | None
+    index: str
+    indexed: int
+    thumbnails: int
 
 
 class Store(Protocol):
@@ -95,7 +127,7 @@ class Store(Protocol):
     def model(self) -> ModelRecord | None:
         """Return the model of the gallery, or None where there is no gallery yet."""
 
-    def create(self, model: ModelRecord) -> None:
+    def create(self, model: ModelRecord, precision: Precision) -> None:
         """Make an empty gallery for the vectors of ``model``."""
 
     def alone(self) -> AbstractContextManager[None]:
@@ -117,46 +149,108 @@ class Store(Protocol):
     def metadata(self) -> dict[str, dict[str, Value]]:
         """Return the metadata of all rows by id."""
 
+    def without_thumbnail(self) -> set[str]:
+        """Return the ids of rows without a thumbnail, as galleries of older versions have them."""
+
     def insert(self, rows: Rows) -> None:
         """Add rows; ids that are there already keep their row."""
 
     def update(self, rows: Rows) -> None:
         """Change rows; ids that are not there are passed over."""
 
+    def remove(self, ids: Sequence[str]) -> int:
+        """Remove rows and return how many there were; ids that are not there are passed over."""
+
     def tidy(self) -> None:
-        """Join the small files of many writes."""
+        """Join the small files of many writes, and bring the index up to date, or build it."""
 
-    def refresh(self) -> int:
-        """See what others have written, and return the version."""
+    def refresh(self) -> None:
+        """See what others have written."""
 
-    def vectors(self) -> Vectors:
-        """Return all vectors, sorted by id."""
+    def nearest(self, vector: NDArray[np.float32], k: int, where: str | None = None) -> Neighbours:
+        """Return the rows nearest to a unit vector [D], min(k, N) of them where it is exact.
 
-    def matching(self, where: str) -> NDArray[np.uint64]:
-        """Return the keys of the rows for which an SQL condition holds.
+        What k rows begin with is what more rows begin with, as long as nothing is written.
 
         Raises:
-            TMCIRError: The condition cannot be read or names an unknown column.
+            TMCIRError: The SQL condition ``where`` cannot be read or names an unknown column.
         """
 
+    def vectors(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors [D] of some rows by id; ids that are not there are left out."""
+
+    def batches(self, names: Sequence[str]) -> pa.RecordBatchReader:
+        """Read columns of all rows, own and metadata, a batch at a time, in no particular order."""
+
+    def values(self, column: str) -> dict[Value, int]:
+        """Return how many rows have each value of a metadata column; empty cells are left out."""
+
     def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Value]]:
-        """Return path and metadata of some rows by id."""
+        """Return path, content hash and metadata of some rows by id."""
+
+    def file(self, name: str) -> FileState | None:
+        """Return the state of a photo, or None where there is no such row."""
+
+    def thumbnail(self, name: str) -> bytes | None:
+        """Return the JPEG of a row, or None where there is no such row or no thumbnail in it."""
+
+    def info(self) -> StoreInfo:
+        """Return what the store says of itself."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
 
 
-def open_store(uri: str | Path) -> Store:
-    """Return the store for a folder or for an address such as ``s3://bucket/shop``.
+def as_matrix(vectors: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
+    """Return a column of unit vectors, of either precision, as float32 [N, D]."""
+    if isinstance(vectors, pa.ChunkedArray):
+        vectors = vectors.combine_chunks()
+    flat = vectors.flatten().to_numpy()  # [N * D]
+    matrix: NDArray[np.float32] = flat.astype(np.float32, copy=False)
+    matrix = matrix.reshape(-1, vectors.type.list_size)  # [N, D]
+    # float16 has changed the lengths
+    return matrix if flat.dtype == np.float32 else unit(matrix)
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return vectors [N, D], none of them zero, with length 1."""
+    scaled: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return scaled.astype(np.float32, copy=False)
+
+
+def is_text(text: str) -> bool:
+    """Return whether a string can be written as UTF-8: file names of other bytes cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def open_store(uri: str | Path, exact_up_to: int = EXACT_UP_TO) -> Store:
+    """Return the store for a folder or an address.
+
+    Args:
+        uri: A folder, an object store such as ``s3://bucket/shop``, or
+            ``milvus://host:port/collection``.
+        exact_up_to: Photos up to which a search compares the query with every one of them.
 
     Raises:
-        TMCIRError: The address is of a kind that is not supported, or the folder is something else.
+        TMCIRError: The address cannot be read or reached, or the folder is something else.
     """
-    from tmcir.gallery.lance import LanceStore  # a second to import, and not always needed
-
     text = str(uri)
     if text.startswith("milvus://"):
-        raise TMCIRError(f"{text}: galleries on Milvus are not supported yet")
-    if "://" in text:
-        return LanceStore(text)
-    return LanceStore(str(Path(text).expanduser()))
+        return _open_milvus(text, exact_up_to)
+    from tmcir.gallery.lance import LanceStore  # a second to import, and not always needed
+
+    return LanceStore(text if "://" in text else str(Path(text).expanduser()), exact_up_to)
+
+
+def _open_milvus(uri: str, exact_up_to: int) -> Store:
+    try:
+        from tmcir.gallery.milvus import MilvusStore
+    except ModuleNotFoundError as error:
+        raise TMCIRError(
+            f"{uri}: {error.name} is not installed; `pip install 'tmcir[milvus]'`"
+        ) from None
+    return MilvusStore(uri, exact_up_to)

@@ -166,7 +166,7 @@ class TMCIR(
         self,
         images: Sequence[ImageSource],
         texts: Sequence[str],
-        balance: float = 0.0,
+        balance: float | Sequence[float] = 0.0,
         batch_size: int = 64,
     ) -> Tensor:
         """Embed composed queries: these images, modified as these texts say.
@@ -176,8 +176,9 @@ class TMCIR(
         Args:
             images: N reference images, paths or PIL images.
             texts: N modification texts.
-            balance: In [-1, 1]. 0 is the model's own query; towards -1 it moves to the image
-                embedding, towards 1 to the text embedding, and is exactly that at the ends.
+            balance: In [-1, 1], one for all or one a query. 0 is the model's own query; towards -1
+                it moves to the image embedding, towards 1 to the text embedding, and is exactly
+                that at the ends.
             batch_size: Queries composed at once.
 
         Returns:
@@ -191,14 +192,17 @@ class TMCIR(
             raise TMCIRError("compose takes a list of images and a list of texts")
         if len(images) != len(texts):
             raise TMCIRError(f"compose got {len(images)} images and {len(texts)} texts")
-        pairs = _batches(list(zip(images, texts, strict=True)), batch_size)
+        balances = [balance] * len(texts) if isinstance(balance, int | float) else list(balance)
+        if len(balances) != len(texts):
+            raise TMCIRError(f"compose got {len(texts)} texts and {len(balances)} balances")
+        queries = _batches(list(zip(images, texts, balances, strict=True)), batch_size)
         return self._stack(
             self.fuse(
-                self.image_features([image for image, _ in batch]),
-                self.text_features([text for _, text in batch]),
-                balance,
+                self.image_features([image for image, _, _ in batch]),
+                self.text_features([text for _, text, _ in batch]),
+                [weight for _, _, weight in batch],
             )
-            for batch in pairs
+            for batch in queries
         )
 
     def explain(self, image: ImageSource, text: str) -> Explanation:
@@ -251,19 +255,24 @@ class TMCIR(
             tokens = texts if isinstance(texts, TextTokens) else self.encoder.tokenize(list(texts))
             return self.encoder.text_features(tokens.to(self.device))
 
-    def fuse(self, image: ImageFeatures, text: TextFeatures, balance: float = 0.0) -> Tensor:
+    def fuse(
+        self, image: ImageFeatures, text: TextFeatures, balance: float | Sequence[float] = 0.0
+    ) -> Tensor:
         """Compose features as ``compose`` does images and texts: float [N, D], L2-normalised.
 
         Raises:
             TMCIRError: ``balance`` is out of [-1, 1].
         """
-        if not -1 <= balance <= 1:
+        shift = torch.as_tensor(balance, dtype=torch.float64)
+        if not bool((shift.abs() <= 1).all()):  # so that NaN is refused as well
             raise TMCIRError(f"balance is {balance}, but must lie between -1 (image) and 1 (text)")
         with self._inference():
             query = self.forward(image, text).query
             query = query.where(text.mask.any(dim=1, keepdim=True), image.pooled)
-            end = image.pooled if balance < 0 else text.pooled
-            return functional.normalize((1 - abs(balance)) * query + abs(balance) * end, dim=-1)
+            shift = shift.expand(len(query)).unsqueeze(1)  # [N, 1]
+            end = image.pooled.where((shift < 0).to(self.device), text.pooled)  # [N, D]
+            kept, moved = (1 - shift.abs()).to(query), shift.abs().to(query)
+            return functional.normalize(kept * query + moved * end, dim=-1)
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> Composition:
         """Compose queries from features of both towers, with gradients."""

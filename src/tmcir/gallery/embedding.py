@@ -1,0 +1,154 @@
+"""From queries to vectors: references found, each kind encoded as one batch, examples mixed in."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from tmcir.data.images import read_image
+from tmcir.errors import ImageError, TMCIRError, UnknownItemError
+from tmcir.gallery.indexing import EmbeddingModel, file_state
+from tmcir.gallery.query import ImageSource, Query
+from tmcir.gallery.store import Store, unit
+
+#: Weight of the mean of the photos that results should be more like; the query itself has 1.
+MORE_WEIGHT = 0.75
+#: Weight of the mean of the photos that results should be less like.
+LESS_WEIGHT = 0.25
+
+_CANCELLED = 1e-4  # length of a sum of unit vectors below which its direction is chance
+
+
+def embed(model: EmbeddingModel, store: Store, queries: Sequence[Query]) -> NDArray[np.float32]:
+    """Embed checked queries: float32 [N, D], L2-normalised.
+
+    The vector of a photo of the gallery is the stored one; only where a text changes it are its
+    pixels needed. The model is called once a kind of query, whatever their number.
+
+    Raises:
+        UnknownItemError: An id is not in the gallery.
+        TMCIRError: The examples of a query cancel each other out.
+        ImageError: An image cannot be read.
+    """
+    texts = [query.text.strip() for query in queries]
+    stored = _stored_vectors(store, queries)
+    base = np.zeros((len(queries), model.embedding_size), np.float32)  # [N, D]
+    composed: list[int] = []
+    images: list[int] = []
+    texts_only: list[int] = []
+    for row, query in enumerate(queries):
+        if query.has_reference and texts[row]:
+            composed.append(row)
+        elif query.image is not None:
+            images.append(row)
+        elif query.item is not None:
+            base[row] = stored[query.item]
+        elif texts[row]:
+            texts_only.append(row)
+    if composed:
+        base[composed] = _array(
+            model.compose(
+                [reference(store, model.image_size, queries[row]) for row in composed],
+                [texts[row] for row in composed],
+                [queries[row].balance for row in composed],
+            )
+        )
+    if images:
+        sources = [reference(store, model.image_size, queries[row]) for row in images]
+        base[images] = _array(model.encode_images(sources))
+    if texts_only:
+        base[texts_only] = _array(model.encode_texts([texts[row] for row in texts_only]))
+    return move(base, queries, stored)
+
+
+def reference(store: Store, image_size: int, query: Query) -> ImageSource:
+    """Return the image that a query starts from.
+
+    A photo of the gallery is read from its file if that is still what was indexed, and from the
+    stored thumbnail otherwise.
+
+    Raises:
+        UnknownItemError: The item is not in the gallery.
+        TMCIRError: The query has no reference, or its photo is gone and has no thumbnail.
+    """
+    if query.image is not None:
+        return query.image
+    if query.item is None:
+        raise TMCIRError("this query has no reference: give an image or an item of the gallery")
+    known = store.file(query.item)
+    if known is None:
+        raise unknown_item(query.item)
+    try:
+        if file_state(Path(known.path), known).content_hash == known.content_hash:
+            return read_image(known.path, image_size)
+    except (ImageError, OSError):
+        pass  # gone or broken since
+    thumbnail = store.thumbnail(query.item)
+    if thumbnail is None:
+        raise TMCIRError(f"{known.path}: this photo is gone or has changed; index the photos anew")
+    return read_image(Image.open(io.BytesIO(thumbnail)))
+
+
+def unknown_item(name: str) -> UnknownItemError:
+    """Build the error for an id that no photo has."""
+    return UnknownItemError(f"no photo {name[:200]!r} in this gallery")
+
+
+def _stored_vectors(store: Store, queries: Sequence[Query]) -> dict[str, NDArray[np.float32]]:
+    """Return the vectors [D] of all photos that queries name, by id."""
+    named: dict[str, None] = {}
+    for query in queries:
+        own = () if query.item is None else (query.item,)
+        named.update(dict.fromkeys((*own, *query.more_like, *query.less_like)))
+    if not named:
+        return {}
+    vectors = store.vectors(list(named))
+    for name in named:
+        if name not in vectors:
+            raise unknown_item(name)
+    return vectors
+
+
+def _array(vectors: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = vectors.detach().float().cpu().numpy()
+    return array
+
+
+def move(
+    base: NDArray[np.float32],
+    queries: Sequence[Query],
+    vectors: Mapping[str, NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Move queries towards and away from their examples, as Rocchio's relevance feedback does.
+
+    q' = normalise(q + 0.75 mean(more_like) - 0.25 mean(less_like)), where every vector is a unit
+    vector and q is left out of a query that has examples only. The weights are the usual ones:
+    what people point at counts for less than what they say, and what they reject for less still.
+    Source: Rocchio 1971; Manning, Raghavan and Schuetze, Introduction to Information Retrieval,
+    section 9.1.1.
+
+    Args:
+        base: float32 [N, D], unit vectors of image and text; zero where a query has neither.
+        queries: N queries.
+        vectors: Unit vectors [D] of all examples by id.
+
+    Returns:
+        float32 [N, D], L2-normalised.
+
+    Raises:
+        TMCIRError: The examples of a query cancel each other out.
+    """
+    moved = base.astype(np.float64)
+    for row, query in enumerate(queries):
+        for ids, weight in ((query.more_like, MORE_WEIGHT), (query.less_like, -LESS_WEIGHT)):
+            if ids:
+                moved[row] += weight * np.mean([vectors[name] for name in ids], axis=0)  # [D]
+    if (np.linalg.norm(moved, axis=1) < _CANCELLED).any():
+        raise TMCIRError("the photos to be more like and less like cancel each other out")
+    return unit(moved)
