@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tmcir.data.images import thumbnail
 from tmcir.evaluation import Report
+from tmcir.models.explanation import explanation_view
 from tmcir.pages import render
 from tmcir.quickstart.answers import Answer
 from tmcir.quickstart.figures import COLUMNS, rows
@@ -42,7 +43,5 @@ def _shown(answer: Answer) -> dict[str, object]:
                 zip(answer.hits, answer.right, strict=True), start=1
             )
         ],
-        "gate": answer.explanation.gate,
-        "matched_share": answer.explanation.matched_share,
-        "overlays": [],
+        "explanation": explanation_view(answer.explanation, answer.reference),
     }
