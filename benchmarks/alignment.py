@@ -68,7 +68,7 @@ def line(cell: str, reports: list[Report], baseline: list[Report]) -> str:
         values = [report.overall.metrics[metric].value for report in reports]
         spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
         columns.append(f"{mean(values):.2f}{spread}")
-    for metric in METRICS[:2]:
+    for metric in METRICS:
         columns.append(difference(metric, reports, baseline))
     return f"| {cell} | {' | '.join(columns)} |"
 
@@ -102,8 +102,9 @@ def main() -> None:
     for seed in arguments.seeds:  # seed by seed: whatever it is stopped at, the cells compare
         for cell in dict.fromkeys([BASELINE, *arguments.cells]):
             found.setdefault(cell, []).append(run_cell(arguments, cell, seed))
-    print(f"| stage align on | {' | '.join(METRICS)} | R@1 gained | R@10 gained |")
-    print("| --- " * (len(METRICS) + 3) + "|")
+    titles = [*METRICS, *(f"{metric} gained" for metric in METRICS)]
+    print(f"| stage align on | {' | '.join(titles)} |")
+    print("| --- " * (len(titles) + 1) + "|")
     for cell, reports in found.items():
         print(line(cell, reports, found[BASELINE]))
 
