@@ -215,7 +215,7 @@ def test_no_argument_at_all_prints_the_help(capsys: pytest.CaptureFixture[str]) 
 def test_searching_and_measuring_work_without_the_extra_for_training() -> None:
     script = (
         "import sys; sys.modules.update(dict.fromkeys(('accelerate', 'peft', 'diffusers',"
-        " 'tensorboard', 'torchvision', 'pandas')));"
+        " 'tensorboard', 'torchvision', 'pandas', 'matplotlib', 'scipy')));"
         "import tmcir.cli, tmcir.models, tmcir.gallery.page, tmcir.evaluation.scoring;"
         "print([name for name in sys.modules if name.startswith('tmcir.training')])"
     )

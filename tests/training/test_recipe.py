@@ -116,3 +116,12 @@ def test_sizes_that_do_not_fit_are_explained(
 ) -> None:
     with pytest.raises(TMCIRError, match=expected):
         load_recipe(write(tmp_path / "trial.yaml", model={"build": build}))
+
+
+def test_an_override_changes_one_of_the_places_that_share_yaml(tmp_path: Path) -> None:
+    stage = {"epochs": 1}
+    path = write(tmp_path / "trial.yaml", stages={"align": stage, "fuse": stage})
+    assert "*" in path.read_text()  # an alias: to YAML's reader both are one object
+    recipe = load_recipe(path, ["stages.fuse.epochs=3"])
+    assert recipe.stages.fuse is not None and recipe.stages.align is not None
+    assert (recipe.stages.align.epochs, recipe.stages.fuse.epochs) == (1, 3)

@@ -187,6 +187,6 @@ def _seconds(file: Path) -> float:
 
 def _tidy(training: Path) -> None:
     """Remove what only a resumed training would need: several times the size of the model."""
-    for pattern in ("*/checkpoint.safetensors", "*/best.safetensors", "*/model/model.safetensors"):
+    for pattern in ("*/checkpoint.safetensors", "*/best.safetensors"):
         for file in training.glob(pattern):
             file.unlink(missing_ok=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import torch
 
@@ -34,8 +33,9 @@ class ComposeTime:
 def time_composing(jobs: Sequence[Job]) -> dict[str, ComposeTime]:
     """Return the time of each cell, by its name; its first finished seed is measured.
 
-    The median of many repeats, one cell after the other on an otherwise idle process. The towers,
-    which are the same for all methods, are not in it, except where a method runs one again.
+    The least of many repeats, one cell after the other: what is above it is the machine's doing
+    something else. The towers, which are the same for all methods, are not in it, except where a
+    method runs one again.
 
     Args:
         jobs: Finished jobs of cells, all on the same dataset.
@@ -58,13 +58,13 @@ def _time(job: Job) -> ComposeTime:
     one = torch.zeros(1, dtype=torch.long, device=model.device)
     with torch.inference_mode():
         single_image, single_text = image.select(one), text.select(one)
-        single = _median(model, lambda: compose(single_image, single_text))
-        batched = _median(model, lambda: compose(image, text))
+        single = _least(model, lambda: compose(single_image, single_text))
+        batched = _least(model, lambda: compose(image, text))
     return ComposeTime(1000 * single, 1000 * batched / len(triplets))
 
 
-def _median(model: TMCIR, work: Callable[[], object]) -> float:
-    """Return the median seconds of some work."""
+def _least(model: TMCIR, work: Callable[[], object]) -> float:
+    """Return the least seconds of some work."""
     seconds = []
     for repeat in range(_WARM_UP + _REPEATS):
         began = time.perf_counter()
@@ -73,4 +73,4 @@ def _median(model: TMCIR, work: Callable[[], object]) -> float:
             torch.cuda.synchronize(model.device)
         if repeat >= _WARM_UP:
             seconds.append(time.perf_counter() - began)
-    return median(seconds)
+    return min(seconds)
