@@ -21,6 +21,7 @@ from tmcir.errors import TMCIRError
 if TYPE_CHECKING:
     from tmcir.data.dataset import Dataset
     from tmcir.gallery import Gallery
+    from tmcir.gallery.store import Precision
 
 LINE_SECONDS = 30.0  # between lines of progress where there is no terminal
 
@@ -34,6 +35,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at datasets.")
 app.add_typer(data_app, name="data")
+gallery_app = typer.Typer(no_args_is_help=True, help="Look at a gallery, and change it.")
+app.add_typer(gallery_app, name="gallery")
 
 
 def _version(show: bool) -> None:
@@ -238,7 +241,21 @@ def submit(
 
 
 GalleryAddress = Annotated[
-    str, typer.Argument(help="Folder of the gallery, or an object store such as s3://bucket/shop.")
+    str,
+    typer.Argument(
+        help="Folder of the gallery, an object store (s3://bucket/shop), or a collection"
+        " (milvus://host:port/collection)."
+    ),
+]
+GalleryModel = Annotated[
+    str | None, typer.Option("--model", help="The gallery's model, where it has moved.")
+]
+ExactUpTo = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Photos up to which searches are exact; beyond, an index is built. Default 200,000.",
+    ),
 ]
 
 
@@ -255,6 +272,13 @@ def index(
     model: Annotated[
         str | None, typer.Option(help="Model directory, name or id; an old gallery knows its own.")
     ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove photos that are not in the folder any more.")
+    ] = False,
+    float16: Annotated[
+        bool, typer.Option("--float16", help="A new gallery keeps vectors in half the space.")
+    ] = False,
+    exact_up_to: ExactUpTo = None,
 ) -> None:
     """Make a gallery from photos, or bring it up to date; only new or changed photos are encoded.
 
@@ -264,16 +288,20 @@ def index(
     """
     from tmcir.data.images import on_one_line
 
-    opened = _open_gallery(gallery, model, create=True)
+    precision: Precision = "float16" if float16 else "float32"
+    opened = _open_gallery(gallery, model, True, precision, exact_up_to)
     with _progress_bar("indexing photos") as progress:
-        report = opened.add(photos, metadata, metadata_key=metadata_key, progress=progress)
+        report = opened.add(
+            photos, metadata, metadata_key=metadata_key, progress=progress, prune=prune
+        )
     for name, reason in report.skipped:
         typer.echo(f"skipped {on_one_line(name)}: {reason}", err=True)
     for note in report.notes:
         typer.echo(f"metadata: {note}", err=True)
+    pruned = f" {report.removed:,} removed," if prune else ""
     typer.echo(
         f"{gallery}: {len(opened):,} photos ({report.added:,} added, {report.updated:,} updated,"
-        f" {report.unchanged:,} unchanged, {len(report.skipped):,} skipped) in"
+        f" {report.unchanged:,} unchanged,{pruned} {len(report.skipped):,} skipped) in"
         f" {report.seconds:.1f} s, {report.images_per_second:.1f} images/s"
     )
 
@@ -292,31 +320,49 @@ def search(
     balance: Annotated[
         float, typer.Option(help="From -1 (follow the image only) to 1 (the text only).")
     ] = 0.0,
+    item: Annotated[
+        str | None, typer.Option(help="Id of a photo of the gallery, in place of --image.")
+    ] = None,
+    more_like: Annotated[
+        list[str] | None, typer.Option(help="Id of a photo to be more like; may be given again.")
+    ] = None,
+    less_like: Annotated[
+        list[str] | None, typer.Option(help="Id of a photo to be less like; may be given again.")
+    ] = None,
+    offset: Annotated[int, typer.Option(help="Results to leave out before the first.")] = 0,
+    fold_duplicates: Annotated[
+        bool, typer.Option("--fold-duplicates", help="Show photos that look the same once.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page of thumbnails here.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="The gallery's model, where it has moved.")
-    ] = None,
+    model: GalleryModel = None,
+    exact_up_to: ExactUpTo = None,
 ) -> None:
     """Search a gallery with an image, a text, or both: this image, but ...
 
     Example: `tmcir search shop --image ref.jpg --text "in red" --where "year > 2012" --html a.html`
     """
     from tmcir.data.images import on_one_line
+    from tmcir.gallery import Query
 
-    opened = _open_gallery(gallery, model, create=False)
-    hits = opened.search(image, text, k, where, balance)
+    opened = _open_gallery(gallery, model, False, exact_up_to=exact_up_to)
+    query = Query(image, item, text or "", balance, tuple(more_like or ()), tuple(less_like or ()))
+    query.check()
+    hits = opened.find(
+        opened.embed([query])[0], k, where=where, offset=offset, fold_duplicates=fold_duplicates
+    )
     if html is not None:
         from tmcir.gallery.page import write_page
 
-        write_page(html, hits, image, text, where)
+        write_page(html, opened, query, hits, where)
     if as_json:
         rows = [{**dataclasses.asdict(hit), "path": str(hit.path)} for hit in hits]
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for hit in hits:
         details = "  ".join(str(value) for value in hit.metadata.values() if value is not None)
-        line = f"{hit.rank:4}  {hit.score:.3f}  {hit.id}  {details}".rstrip()
+        more = f"  (+{len(hit.duplicates)} like it)" if hit.duplicates else ""
+        line = f"{hit.rank:4}  {hit.score:.3f}  {hit.id}{more}  {details}".rstrip()
         typer.echo(on_one_line(line))  # file names and cells may hold control characters
     if html is not None:
         typer.echo(f"page: {html}", err=True)
@@ -352,9 +398,8 @@ def serve_gallery(
         int, typer.Option(min=1, help="Searches at once; more are turned away.")
     ] = 64,
     batch_size: Annotated[int, typer.Option(min=1, help="Queries encoded at once.")] = 16,
-    model: Annotated[
-        str | None, typer.Option(help="The gallery's model, where it has moved.")
-    ] = None,
+    model: GalleryModel = None,
+    exact_up_to: ExactUpTo = None,
 ) -> None:
     """Serve a gallery: a page to search with, and an HTTP API.
 
@@ -382,13 +427,68 @@ def serve_gallery(
         batch_size=batch_size,
     )
     check_address(host, settings, without_key)
-    opened = _open_gallery(gallery, model, create=False)
+    opened = _open_gallery(gallery, model, False, exact_up_to=exact_up_to)
     typer.echo(f"http://{host}:{port}/  ({len(opened):,} photos; Ctrl-C stops)", err=True)
     serve(opened, settings, host, port)
 
 
-def _open_gallery(uri: str, model: str | None, create: bool) -> Gallery:
+@gallery_app.command("info")
+def gallery_info(
+    gallery: GalleryAddress,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
+    recall_queries: Annotated[
+        int, typer.Option(min=0, help="Queries that the recall of an index is measured on.")
+    ] = 50,
+    model: GalleryModel = None,
+    exact_up_to: ExactUpTo = None,
+) -> None:
+    """Say what a gallery is made of, and how much of the exact result its searches find.
+
+    Example: `tmcir gallery info shop`
+    """
+    opened = _open_gallery(gallery, model, False, exact_up_to=exact_up_to)
+    info = opened.info(recall_queries)
+    typer.echo(json.dumps(dataclasses.asdict(info), indent=2) if as_json else info)
+
+
+@gallery_app.command("remove")
+def gallery_remove(
+    gallery: GalleryAddress,
+    ids: Annotated[list[str], typer.Argument(help="Ids of photos, as `tmcir search` shows them.")],
+    model: GalleryModel = None,
+) -> None:
+    """Remove photos from a gallery; their files stay.
+
+    Example: `tmcir gallery remove shop shoes/10.jpg shoes/11.jpg`
+    """
+    opened = _open_gallery(gallery, model, create=False)
+    removed = opened.remove(ids)
+    typer.echo(f"{gallery}: {removed:,} of {len(set(ids)):,} removed, {len(opened):,} photos left")
+
+
+@gallery_app.command("export")
+def gallery_export(
+    gallery: GalleryAddress,
+    path: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    model: GalleryModel = None,
+) -> None:
+    """Write ids, paths, hashes, metadata and vectors to a Parquet file.
+
+    Example: `tmcir gallery export shop shop.parquet`
+    """
+    count = _open_gallery(gallery, model, create=False).export(path)
+    typer.echo(f"{path}: {count:,} photos")
+
+
+def _open_gallery(
+    uri: str,
+    model: str | None,
+    create: bool,
+    precision: Precision = "float32",
+    exact_up_to: int | None = None,
+) -> Gallery:
     from tmcir.gallery import Gallery
+    from tmcir.gallery.store import EXACT_UP_TO
 
     stored = Gallery.read_model(uri)
     if stored is None and not create:
@@ -402,7 +502,8 @@ def _open_gallery(uri: str, model: str | None, create: bool) -> Gallery:
     if model is None and Path(source).is_absolute() and not Path(source).is_dir():
         raise TMCIRError(f"{uri}: its model has left {source}; say with --model where it is now")
     remembered = str(Path(source).absolute()) if Path(source).is_dir() else source
-    return Gallery.open(uri, load(source), remembered)
+    limit = EXACT_UP_TO if exact_up_to is None else exact_up_to
+    return Gallery.open(uri, load(source), remembered, precision=precision, exact_up_to=limit)
 
 
 def _open_dataset(name: str, root: Path, split: str | None, categories: str | None) -> Dataset:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tmcir.gallery import Hit
+from tests.gallery.fake import FakeModel, draw_photos
+from tmcir.gallery import Gallery, Hit, Query
 from tmcir.gallery.page import render_page, write_page
+from tmcir.models import Explanation
 
 HOSTILE = "<script>alert('x')</script>\"&"
 
@@ -45,7 +47,7 @@ def hits(tmp_path: Path) -> list[Hit]:
 
 
 def test_the_page_shows_query_ranks_scores_and_metadata(hits: list[Hit], tmp_path: Path) -> None:
-    page = render_page(hits, image=tmp_path / "a.png", text="in blue", where="year > 2000")
+    page = render_page(hits, Query(tmp_path / "a.png", text="in blue"), "year > 2000")
     reader = read(page)
     words = " ".join(" ".join(reader.text).split())
     for shown in ("in blue", "2 results, starting from a.png", "year > 2000", "0.912", "gone.png"):
@@ -57,7 +59,7 @@ def test_the_page_shows_query_ranks_scores_and_metadata(hits: list[Hit], tmp_pat
 
 
 def test_the_page_is_one_file_for_narrow_and_dark_screens(hits: list[Hit]) -> None:
-    page = render_page(hits, text="in blue")
+    page = render_page(hits, Query(text="in blue"))
     reader = read(page)
     assert not reader.named("script") and not reader.named("link")
     assert all(
@@ -72,7 +74,7 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     image = tmp_path / "<img src=x onerror=alert(1)>.png"
     Image.new("RGB", (8, 8)).save(image)
     hit = Hit(1, 1.0, HOSTILE, image, {HOSTILE: HOSTILE})
-    reader = read(render_page([hit], image=image, text=HOSTILE, where=HOSTILE))
+    reader = read(render_page([hit], Query(image, text=HOSTILE), HOSTILE))
     assert not reader.named("script")
     assert all("onerror" not in attributes for _, attributes in reader.tags)
     assert HOSTILE in reader.text
@@ -80,7 +82,30 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
 
 
 def test_no_results(tmp_path: Path) -> None:
-    write_page(tmp_path / "new" / "a.html", [], text="x")
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    write_page(tmp_path / "new" / "a.html", gallery, Query(text="x"), [])
     page = (tmp_path / "new" / "a.html").read_text()
     assert "0 results" in page and "Nothing was found" in page
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.html"]
+
+
+def test_the_page_says_why(hits: list[Hit]) -> None:
+    told = Explanation((1.25, 0.75), ["in", "blue"], (2, 2), image_share=[0.0, 0.4])
+    query = Query(item="a.png", text="in blue", more_like=("b.png",), less_like=("c.png", "d.png"))
+    words = " ".join(" ".join(read(render_page(hits, query, explanation=told)).text).split())
+    assert "followed the image 1.25, the text 0.75" in words
+    assert "in blue 40% image" in words
+    assert "more like b.png" in words and "less like c.png, d.png" in words
+
+
+def test_stored_thumbnails_stand_in_for_photos_that_are_gone(tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path / "photos")
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    gallery.add(photos)
+    query = Query(item="001.png", text="x")
+    hits = gallery.find(gallery.embed([query])[0], 3)
+    for path in photos.rglob("*.png"):
+        path.unlink()
+    write_page(tmp_path / "a.html", gallery, query, hits)
+    page = (tmp_path / "a.html").read_text()
+    assert "not readable" not in page and page.count("data:image/jpeg;base64,") == 4

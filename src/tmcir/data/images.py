@@ -295,19 +295,30 @@ def _reason(error: Exception) -> str:
     return f"broken image: {words}"
 
 
-def jpeg_thumbnail(image: Image.Image, side: int) -> bytes:
-    """Return an RGB image as a JPEG of at most ``side`` pixels a side; it is never enlarged."""
+def jpeg_thumbnail(image: Image.Image, side: int, maximum_bytes: int = 48_000) -> bytes:
+    """Return an RGB image as a JPEG of at most ``side`` pixels a side; it is never enlarged.
+
+    Few photos reach ``maximum_bytes``. Those lose quality, and then size, until they fit.
+    """
     small = image.copy()
     small.thumbnail((side, side), Image.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
+    while True:
+        for quality in (85, 65, 45):
+            buffer = io.BytesIO()
+            small.save(buffer, "JPEG", quality=quality)
+            if buffer.tell() <= maximum_bytes or max(small.size) < 2:
+                return buffer.getvalue()
+        small = small.reduce(2)
+
+
+def data_uri(jpeg: bytes) -> str:
+    """Return a JPEG file as a data URI, for pages that need nothing else."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def thumbnail(source: str | Path | Image.Image, side: int) -> str:
     """Return an image of at most ``side`` pixels a side as a data URI; "" if it can't be read."""
     try:
-        image = read_image(source, side)
+        return data_uri(jpeg_thumbnail(read_image(source, side), side))
     except ImageError:
         return ""
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg_thumbnail(image, side)).decode()}"

@@ -15,7 +15,7 @@ from tmcir.data.images import read_image
 from tmcir.errors import ImageError, QueryError, TMCIRError, UnknownItemError
 from tmcir.gallery.indexing import EmbeddingModel, file_state
 from tmcir.gallery.query import ImageSource, Query
-from tmcir.gallery.store import Store
+from tmcir.gallery.store import Store, unit
 
 #: Weight of the mean of the photos that results should be more like; the query itself has 1.
 MORE_WEIGHT = 0.75
@@ -150,8 +150,6 @@ def move(
         for ids, weight in ((query.more_like, MORE_WEIGHT), (query.less_like, -LESS_WEIGHT)):
             if ids:
                 moved[row] += weight * np.mean([vectors[name] for name in ids], axis=0)  # [D]
-    lengths = np.linalg.norm(moved, axis=1, keepdims=True)  # [N, 1]
-    if (lengths < _CANCELLED).any():
+    if (np.linalg.norm(moved, axis=1) < _CANCELLED).any():
         raise QueryError("the photos to be more like and less like cancel each other out")
-    unit: NDArray[np.float32] = (moved / lengths).astype(np.float32)
-    return unit
+    return unit(moved)

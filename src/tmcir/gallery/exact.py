@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Far above the rounding error of a float32 dot product of unit vectors.
-_ROUNDING = 1e-5
+#: Far above the rounding error of a float32 dot product of unit vectors.
+ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def nearest(
         return np.empty(0, np.intp), np.empty(0, np.float64)
     rough = rows @ query  # [N]
     least = np.partition(rough, len(rough) - k)[len(rough) - k]  # the k-th largest
-    candidates = np.flatnonzero(rough >= least - _ROUNDING)  # [C], ascending
+    candidates = np.flatnonzero(rough >= least - ROUNDING)  # [C], ascending
     scores = (rows[candidates].astype(np.float64) * query.astype(np.float64)).sum(axis=1)  # [C]
     order = np.argsort(-scores, kind="stable")[:k]
     return positions[candidates[order]], scores[order]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tmcir.errors import TMCIRError, unknown_choice
 from tmcir.files import require_writable
+from tmcir.gallery.approximate import RECALL_AT, recall
 from tmcir.gallery.duplicates import fold
 from tmcir.gallery.embedding import embed, reference, unknown_item
 from tmcir.gallery.export import write_parquet
@@ -103,6 +104,28 @@ class GalleryInfo:
     store: StoreInfo
     exact_up_to: int
     recall: float | None = None
+
+    def __str__(self) -> str:
+        """Return lines for people."""
+        store = self.store
+        size = "" if store.size is None else f", {store.size / 2**20:,.1f} MiB"
+        if self.photos <= self.exact_up_to:
+            search = f"exact, up to {self.exact_up_to:,} photos"
+        elif store.index:
+            search = f"{store.index}, {store.indexed:,} photos indexed"
+        else:
+            search = "no index yet: every photo is compared"
+        if self.recall is not None:
+            search += f", recall@{RECALL_AT} {self.recall:.3f}"
+        columns = ", ".join(f"{name} ({kind})" for name, kind in self.columns.items())
+        lines = {
+            "photos": f"{self.photos:,}, {store.thumbnails:,} with a thumbnail{size}",
+            "model": f"{_describe(self.model)} {self.model.source}".rstrip(),
+            "vectors": store.precision,
+            "search": search,
+            "columns": columns or "none",
+        }
+        return "\n".join([self.uri, *(f"{name:10}{value}" for name, value in lines.items())])
 
 
 class Gallery:
@@ -319,8 +342,12 @@ class Gallery:
             )
         return stored
 
-    def info(self) -> GalleryInfo:
+    def info(self, recall_queries: int = 0) -> GalleryInfo:
         """Return what the gallery is made of.
+
+        Args:
+            recall_queries: Measure on so many queries what searches find of the exact result; see
+                `tmcir.gallery.approximate.recall`. That takes a pass over all vectors.
 
         Raises:
             TMCIRError: There is no gallery.
@@ -333,6 +360,7 @@ class Gallery:
             columns=self._store.columns(),
             store=self._store.info(),
             exact_up_to=self._exact_up_to,
+            recall=recall(self._store, recall_queries) if recall_queries else None,
         )
 
     @property

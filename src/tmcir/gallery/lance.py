@@ -4,22 +4,26 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lancedb
 import numpy as np
 import pyarrow as pa
+from lancedb.index import BTree, HnswSq
 from numpy.typing import NDArray
 
 from tmcir.data.images import on_one_line
 from tmcir.errors import TMCIRError
 from tmcir.files import locked
+from tmcir.gallery.approximate import rank
 from tmcir.gallery.exact import Vectors, nearest
 from tmcir.gallery.store import (
     MAXIMUM_FILTER,
@@ -33,11 +37,14 @@ from tmcir.gallery.store import (
     Store,
     StoreInfo,
     Value,
+    as_matrix,
 )
 
 _TABLE = "images"
 _LOCK = ".lock"
 _MODEL = "tmcir.model"
+_INDEX = "IVF_HNSW_SQ"
+_FEWEST_INDEXED = 255  # rows that the index needs to learn its scale from
 _THUMBNAIL = "thumbnail_jpeg"
 _ARROW: dict[Kind, pa.DataType] = {
     "integer": pa.int64(),
@@ -97,7 +104,7 @@ class LanceStore(Store):
                 pa.field("file_size", pa.int64()),
                 pa.field("file_modified", pa.int64()),
                 pa.field("vector", pa.list_(_VECTOR[precision], model.embedding_size)),
-                pa.field(_THUMBNAIL, pa.binary()),
+                pa.field(_THUMBNAIL, pa.binary(), nullable=False),
             ],
             metadata={_MODEL: json.dumps(asdict(model))},
         )
@@ -140,19 +147,27 @@ class LanceStore(Store):
     def without_thumbnail(self) -> set[str]:
         if _THUMBNAIL not in self._table.schema.names:
             return set(self._read(["id"])["id"].to_pylist())
+        if not self._table.schema.field(_THUMBNAIL).nullable:
+            return set()  # without a pass over all of them
         return set(self._read(["id"], f"{_THUMBNAIL} IS NULL")["id"].to_pylist())
 
     def insert(self, rows: Rows) -> None:
         if rows.ids:
             with self._writing():
+                self._add_thumbnails()
                 merge = self._table.merge_insert("id").when_not_matched_insert_all()
                 merge.execute(self._arrow(rows))
 
     def update(self, rows: Rows) -> None:
         if rows.ids:
             with self._writing():
+                self._add_thumbnails()
                 merge = self._table.merge_insert("id").when_matched_update_all()
                 merge.execute(self._arrow(rows))
+
+    def _add_thumbnails(self) -> None:
+        if _THUMBNAIL not in self._table.schema.names:  # made by an older version
+            self._table.add_columns(pa.schema([pa.field(_THUMBNAIL, pa.binary())]))
 
     def remove(self, ids: Sequence[str]) -> int:
         removed = 0
@@ -165,13 +180,28 @@ class LanceStore(Store):
     def tidy(self) -> None:
         with self._writing():
             self._table.optimize(cleanup_older_than=_KEEP_OLD_VERSIONS)
+            rows = self._table.count_rows()
+            if rows > max(self._exact_up_to, _FEWEST_INDEXED) and not self._index():
+                self._build_index(rows)
 
-    def refresh(self) -> int:
+    def _build_index(self, rows: int) -> None:
+        # one graph a million vectors, as LanceDB advises; the two are the graph's own settings
+        graph = HnswSq("dot", num_partitions=math.ceil(rows / 2**20), m=20, ef_construction=150)
+        self._table.create_index("vector", config=graph)
+        self._table.create_index("id", config=BTree())  # photos are looked up by id
+
+    def refresh(self) -> None:
         with _plain_errors(f"{self._uri}: this gallery cannot be read"):
             self._table.checkout_latest()
-            return int(self._table.version)
+
+    @property
+    def version(self) -> int:
+        """The version that is seen; it grows with each write."""
+        return int(self._table.version)
 
     def nearest(self, vector: NDArray[np.float32], k: int, where: str | None = None) -> Neighbours:
+        if self._table.count_rows() > self._exact_up_to:
+            return rank(partial(self._candidates, vector, where), vector, k)
         vectors = self._all_vectors()
         allowed = None
         if where is not None:
@@ -179,9 +209,21 @@ class LanceStore(Store):
         rows, scores = nearest(vectors.matrix, vector, k, allowed)
         return Neighbours([vectors.ids[row] for row in rows], scores, vectors.matrix[rows])
 
+    def _candidates(
+        self, vector: NDArray[np.float32], where: str | None, count: int
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        query = self._table.search(vector, vector_column_name="vector").distance_type("dot")
+        query = query.limit(count).ef(2 * count).select(["id", "vector", "_distance"])
+        if where is None:
+            found = query.to_arrow()
+        else:
+            with self._filter_errors(where):
+                found = query.where(_bracketed(where), prefilter=True).to_arrow()
+        return found["id"].to_pylist(), as_matrix(found["vector"])
+
     def vectors(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         table = self._read(["id", "vector"], _is_one_of(ids))
-        return dict(zip(table["id"].to_pylist(), _matrix(table["vector"]), strict=True))
+        return dict(zip(table["id"].to_pylist(), as_matrix(table["vector"]), strict=True))
 
     def batches(self, names: Sequence[str]) -> pa.RecordBatchReader:
         with _plain_errors(f"{self._uri}: this gallery cannot be read"):
@@ -207,13 +249,18 @@ class LanceStore(Store):
 
     def info(self) -> StoreInfo:
         half = self._table.schema.field("vector").type.value_type == pa.float16()
+        index = self._index()
         return StoreInfo(
             precision="float16" if half else "float32",
             size=self._size(),
-            index="",
-            indexed=0,
+            index=_INDEX if index else "",
+            indexed=int(index.num_indexed_rows) if index else 0,
             thumbnails=len(self) - len(self.without_thumbnail()),
         )
+
+    def _index(self) -> Any:
+        """Return the index on the vectors, or None."""
+        return next((x for x in self._table.list_indices() if "vector" in x.columns), None)
 
     def _size(self) -> int | None:
         if "://" in self._uri:
@@ -222,12 +269,12 @@ class LanceStore(Store):
 
     def _all_vectors(self) -> Vectors:
         with self._loading:  # threads that search at the same time load once
-            version = int(self._table.version)
+            version = self.version
             if self._loaded is None or self._loaded.version != version:
                 table = self._read(["id", "vector"], keys=True)
                 ids = np.asarray(table["id"].to_pylist(), dtype=object)
                 order = np.argsort(ids)
-                matrix = np.ascontiguousarray(_matrix(table["vector"])[order])  # [N, D]
+                matrix = np.ascontiguousarray(as_matrix(table["vector"])[order])  # [N, D]
                 keys = table["_rowid"].to_numpy()[order]
                 self._loaded = Vectors(version, ids[order].tolist(), keys, matrix)
             return self._loaded
@@ -294,18 +341,6 @@ def _bracketed(where: str) -> str:
     # Without the brackets LanceDB reads "year = 2012 nonsense" as "year = 2012"; the line end
     # closes a comment.
     return f"({where}\n)"
-
-
-def _matrix(vectors: pa.ChunkedArray) -> NDArray[np.float32]:
-    """Return a column of vectors, of either precision, as float32 [N, D]."""
-    size = vectors.type.list_size
-    flat = vectors.combine_chunks().flatten().to_numpy()  # [N * D]
-    matrix: NDArray[np.float32] = flat.astype(np.float32, copy=False).reshape(-1, size)
-    if flat.dtype == np.float32:
-        return matrix
-    # rounding has changed the lengths
-    unit: NDArray[np.float32] = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
-    return unit
 
 
 @contextmanager

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tmcir.data.images import image_name, thumbnail
+from tmcir.data.images import data_uri, image_name, thumbnail
+from tmcir.errors import TMCIRError
 from tmcir.files import write_text
-from tmcir.gallery.gallery import Hit
-from tmcir.gallery.query import ImageSource
+from tmcir.gallery.gallery import Gallery, Hit
+from tmcir.gallery.query import Query
 from tmcir.gallery.store import Value
 from tmcir.pages import render
+
+if TYPE_CHECKING:
+    from tmcir.models import Explanation
 
 _SIDE = 320  # pixels; sharp on a screen of two pixels a point in columns of 160
 
@@ -23,40 +28,59 @@ class _Result:
     id: str
     thumbnail: str
     metadata: Mapping[str, Value]
+    duplicates: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    text: str
+    image_percent: int | None
 
 
 def render_page(
     hits: Sequence[Hit],
-    image: ImageSource | None = None,
-    text: str | None = None,
+    query: Query,
     where: str | None = None,
+    thumbnails: Mapping[str, bytes] | None = None,
+    explanation: Explanation | None = None,
 ) -> str:
-    """Return an HTML page that shows a query and its results.
+    """Return an HTML page that shows a query, its results, and why.
 
-    A photo that can no longer be read leaves a placeholder; its text is shown all the same.
+    A photo without a thumbnail that can no longer be read leaves a placeholder; its text is shown
+    all the same.
 
     Args:
-        hits: What `Gallery.search` returned.
-        image: The query's image.
-        text: The query's text.
-        where: The query's filter.
+        hits: What a search for the query returned.
+        query: The query.
+        where: Its filter.
+        thumbnails: JPEG files by id; photos that are missing here are read from their files.
+        explanation: The model's account of the query.
     """
+    stored = thumbnails or {}
+    picture, name = "", ""
+    if query.image is not None:
+        picture, name = thumbnail(query.image, _SIDE), Path(image_name(query.image)).name
+    elif query.item is not None:
+        picture, name = _stored(stored, query.item), query.item
     return render(
         "tmcir.gallery",
         "search.html",
-        image_name="" if image is None else Path(image_name(image)).name,
-        image_thumbnail="" if image is None else thumbnail(image, _SIDE),
-        text=(text or "").strip(),
+        image_name=name,
+        image_thumbnail=picture,
+        text=query.text.strip(),
         where=(where or "").strip(),
-        results=[_result(hit) for hit in hits],
+        examples={"more like": query.more_like, "less like": query.less_like},
+        gate=None if explanation is None else explanation.gate,
+        words=[] if explanation is None else _words(explanation),
+        results=[_result(hit, stored) for hit in hits],
     )
 
 
 def write_page(
     path: str | Path,
+    gallery: Gallery,
+    query: Query,
     hits: Sequence[Hit],
-    image: ImageSource | None = None,
-    text: str | None = None,
     where: str | None = None,
 ) -> None:
     """Write `render_page` to a file, completely or not at all.
@@ -64,9 +88,29 @@ def write_page(
     Raises:
         TMCIRError: The file cannot be written.
     """
-    write_text(Path(path), render_page(hits, image, text, where))
+    shown = [hit.id for hit in hits] + ([] if query.item is None else [query.item])
+    thumbnails: dict[str, bytes] = {}
+    for name in shown:
+        try:
+            thumbnails[name] = gallery.thumbnail(name)
+        except TMCIRError:  # a gallery that is older than thumbnails
+            continue
+    told = gallery.explain(query) if query.has_reference and query.text.strip() else None
+    write_text(Path(path), render_page(hits, query, where, thumbnails, told))
 
 
-def _result(hit: Hit) -> _Result:
+def _result(hit: Hit, stored: Mapping[str, bytes]) -> _Result:
     filled = {key: value for key, value in hit.metadata.items() if value is not None}
-    return _Result(hit.rank, hit.score, hit.id, thumbnail(hit.path, _SIDE), filled)
+    picture = _stored(stored, hit.id) or thumbnail(hit.path, _SIDE)
+    return _Result(hit.rank, hit.score, hit.id, picture, filled, hit.duplicates)
+
+
+def _stored(thumbnails: Mapping[str, bytes], name: str) -> str:
+    return data_uri(thumbnails[name]) if name in thumbnails else ""
+
+
+def _words(explanation: Explanation) -> list[_Word]:
+    if explanation.image_share is None:
+        return [_Word(word, None) for word in explanation.words]
+    shares = zip(explanation.words, explanation.image_share, strict=True)
+    return [_Word(word, round(100 * share)) for word, share in shares]

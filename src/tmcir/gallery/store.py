@@ -164,8 +164,8 @@ class Store(Protocol):
     def tidy(self) -> None:
         """Join the small files of many writes, and bring the index up to date, or build it."""
 
-    def refresh(self) -> int:
-        """See what others have written, and return the version, which grows with each change."""
+    def refresh(self) -> None:
+        """See what others have written."""
 
     def nearest(self, vector: NDArray[np.float32], k: int, where: str | None = None) -> Neighbours:
         """Return the rows nearest to a unit vector [D], min(k, N) of them where it is exact.
@@ -201,6 +201,23 @@ class Store(Protocol):
         """Return the number of rows."""
 
 
+def as_matrix(vectors: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
+    """Return a column of unit vectors, of either precision, as float32 [N, D]."""
+    if isinstance(vectors, pa.ChunkedArray):
+        vectors = vectors.combine_chunks()
+    flat = vectors.flatten().to_numpy()  # [N * D]
+    matrix: NDArray[np.float32] = flat.astype(np.float32, copy=False)
+    matrix = matrix.reshape(-1, vectors.type.list_size)  # [N, D]
+    # float16 has changed the lengths
+    return matrix if flat.dtype == np.float32 else unit(matrix)
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return vectors [N, D], none of them zero, with length 1."""
+    scaled: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return scaled.astype(np.float32, copy=False)
+
+
 def is_text(text: str) -> bool:
     """Return whether a string can be written as UTF-8: file names of other bytes cannot."""
     try:
@@ -211,20 +228,29 @@ def is_text(text: str) -> bool:
 
 
 def open_store(uri: str | Path, exact_up_to: int = EXACT_UP_TO) -> Store:
-    """Return the store for a folder or for an address such as ``s3://bucket/shop``.
+    """Return the store for a folder or an address.
 
     Args:
-        uri: The address.
+        uri: A folder, an object store such as ``s3://bucket/shop``, or
+            ``milvus://host:port/collection``.
         exact_up_to: Photos up to which a search compares the query with every one of them.
 
     Raises:
-        TMCIRError: The address is of a kind that is not supported, or the folder is something else.
+        TMCIRError: The address cannot be read or reached, or the folder is something else.
     """
-    from tmcir.gallery.lance import LanceStore  # a second to import, and not always needed
-
     text = str(uri)
     if text.startswith("milvus://"):
-        raise TMCIRError(f"{text}: galleries on Milvus are not supported yet")
-    if "://" in text:
-        return LanceStore(text, exact_up_to)
-    return LanceStore(str(Path(text).expanduser()), exact_up_to)
+        return _open_milvus(text, exact_up_to)
+    from tmcir.gallery.lance import LanceStore  # a second to import, and not always needed
+
+    return LanceStore(text if "://" in text else str(Path(text).expanduser()), exact_up_to)
+
+
+def _open_milvus(uri: str, exact_up_to: int) -> Store:
+    try:
+        from tmcir.gallery.milvus import MilvusStore
+    except ModuleNotFoundError as error:
+        raise TMCIRError(
+            f"{uri}: {error.name} is not installed; `pip install 'tmcir[milvus]'`"
+        ) from None
+    return MilvusStore(uri, exact_up_to)

@@ -1,0 +1,113 @@
+"""One stable ranking out of searches that are only roughly right, and how right they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tmcir.errors import TMCIRError
+from tmcir.gallery.exact import ROUNDING
+from tmcir.gallery.store import Neighbours, Store, as_matrix, unit
+
+#: Candidates (ids, and vectors [C, D]) of a search for so many; fewer mean that there are no more.
+Fetch = Callable[[int], tuple[Sequence[str], NDArray[np.float32]]]
+
+#: How many candidates searches ask for, one after the other, until there are enough.
+DEPTHS = (200, 1_000, 5_000, 16_000)
+#: Results that recall is measured on.
+RECALL_AT = 50
+
+
+def rank(fetch: Fetch, vector: NDArray[np.float32], k: int) -> Neighbours:
+    """Return the first ``k`` of one ranking that does not depend on ``k``.
+
+    An index gives other results when it is asked for more, so that pages would overlap. Here the
+    numbers of candidates are fixed: the ranking is all that the shallow search finds, then what
+    the deeper one finds beyond it, and so on. Candidates are scored again with their full vectors,
+    and equal scores come in the order of ids: a group of equals that the end of a search may have
+    cut in two is left to the next one.
+
+    Raises:
+        TMCIRError: ``k`` is more than the deepest search gives.
+    """
+    if k > DEPTHS[-1]:
+        raise TMCIRError(
+            f"results beyond the first {DEPTHS[-1]:,} are not to be had from a gallery with an"
+            " index; make the search narrower"
+        )
+    ranked = Neighbours([], np.empty(0), np.empty((0, len(vector)), np.float32))
+    for depth in DEPTHS:
+        found, complete = _scored(*fetch(depth), vector, depth)
+        ranked = _followed_by(ranked, found)
+        if complete or len(ranked.ids) >= k:
+            break
+    return Neighbours(ranked.ids[:k], ranked.scores[:k], ranked.vectors[:k])
+
+
+def recall(store: Store, queries: int, seed: int = 0) -> float | None:
+    """Return the mean share of the exact first 50 rows that `Store.nearest` finds.
+
+    The queries are normalised sums of two random rows: like composed queries they lie between the
+    images, which is harder than searching for images that are there. The exact answer is a pass
+    over all rows; memory is that of a batch.
+
+    Args:
+        store: The store, which stays as it is.
+        queries: How many.
+        seed: Of the choice of rows.
+
+    Returns:
+        In [0, 1]; None where there are fewer than two rows.
+    """
+    names = [name for batch in store.batches(["id"]) for name in batch["id"].to_pylist()]
+    if len(names) < 2 or queries < 1:
+        return None
+    random = np.random.default_rng(seed)
+    chosen = [sorted(names)[row] for row in random.integers(0, len(names), 2 * queries)]
+    stored = store.vectors(sorted(set(chosen)))
+    sums = np.stack([stored[name] for name in chosen]).reshape(queries, 2, -1).sum(axis=1)  # [Q, D]
+    vectors = unit(sums)
+    wanted = min(RECALL_AT, len(names))
+    least = _exact_least(store, vectors, wanted)  # [Q]
+    shares = [
+        (store.nearest(vector, wanted).scores >= score - ROUNDING).sum() / wanted
+        for vector, score in zip(vectors, least, strict=True)
+    ]
+    return float(np.mean(shares))
+
+
+def _scored(
+    ids: Sequence[str], vectors: NDArray[np.float32], vector: NDArray[np.float32], depth: int
+) -> tuple[Neighbours, bool]:
+    """Return the candidates in order, and whether there are no others."""
+    names = np.asarray(ids, dtype=object)
+    scores = (vectors.astype(np.float64) * vector.astype(np.float64)).sum(axis=1)  # [C]
+    order = np.lexsort((names.astype(str), -scores))
+    complete = len(names) < depth
+    if not complete:
+        cut = scores[order[-1]] + ROUNDING
+        sure = order[scores[order] > cut]
+        order = sure if len(sure) or depth < DEPTHS[-1] else order
+    return Neighbours(names[order].tolist(), scores[order], vectors[order]), complete
+
+
+def _followed_by(ranked: Neighbours, found: Neighbours) -> Neighbours:
+    seen = set(ranked.ids)
+    new = [row for row, name in enumerate(found.ids) if name not in seen]
+    return Neighbours(
+        [*ranked.ids, *(found.ids[row] for row in new)],
+        np.concatenate([ranked.scores, found.scores[new]]),
+        np.concatenate([ranked.vectors, found.vectors[new]]),
+    )
+
+
+def _exact_least(store: Store, queries: NDArray[np.float32], wanted: int) -> NDArray[np.float32]:
+    """Return the score of the ``wanted``-th best row for each query [Q], in one pass."""
+    best = np.full((len(queries), wanted), -np.inf, np.float32)
+    for batch in store.batches(["vector"]):
+        scores = queries @ as_matrix(batch["vector"]).T  # [Q, B]
+        best = -np.partition(-np.concatenate([best, scores], axis=1), wanted - 1)[:, :wanted]
+    least: NDArray[np.float32] = best.min(axis=1)
+    return least
