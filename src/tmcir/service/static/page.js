@@ -14,7 +14,7 @@ const COLOURS = ["#d1495b", "#00798c", "#edae49", "#5f5aa2", "#66a182", "#c2703d
 const SVG = "http://www.w3.org/2000/svg";
 
 const find = (id) => document.getElementById(id);
-const state = { turns: [], filters: {}, hits: [], nextOffset: null, view: "start" };
+const state = { turns: [], filters: {}, fold: false, hits: [], nextOffset: null, view: "start" };
 const uploads = new Map(); // number: {blob, url}
 const known = new Map(); // id of a photo: its metadata
 const gallery = { title: "Search", photos: 0, limits: {}, facets: [], nameColumn: null };
@@ -95,6 +95,7 @@ const itemPath = (id) => id.split("/").map(encodeURIComponent).join("/");
 
 function thumbnail(id, alternative = "") {
   const image = make("img", { alt: alternative, loading: "lazy", decoding: "async" });
+  image.addEventListener("error", () => image.classList.add("unseen"));
   thumbnailAddress(id).then((address) => image.setAttribute("src", address), () => {});
   return image;
 }
@@ -108,14 +109,14 @@ async function thumbnailAddress(id) {
 
 async function addUpload(file) {
   if (file.type && !file.type.startsWith("image/")) {
-    showProblem(new Problem(422, "invalid_image", "That file is not a picture."));
+    showProblem(new Problem(422, "invalid_image", ""), () => find("file").click());
     return;
   }
   const blob = await shrink(file);
   if (gallery.limits.maximum_upload && blob.size > gallery.limits.maximum_upload - 20_000) {
     const most = Math.floor(gallery.limits.maximum_upload / 2 ** 20);
-    const message = `That picture is too large: at most ${most} MB can be sent.`;
-    showProblem(new Problem(413, "too_large", message));
+    const message = `At most ${most} MB can be sent.`;
+    showProblem(new Problem(413, "too_large", message), () => find("file").click());
     return;
   }
   const number = uploads.size + 1;
@@ -204,7 +205,7 @@ function rate(id, side) {
 
 function remember(replace = false) {
   const shareable = state.turns.length > 0 && state.turns.every((turn) => turn.upload === null);
-  const content = { turns: state.turns, filters: state.filters };
+  const content = { turns: state.turns, filters: state.filters, fold: state.fold };
   const address = new URL(window.location.href);
   address.hash = shareable ? `search=${encodeURIComponent(JSON.stringify(content))}` : "";
   const place = shareable ? address.href : address.href.replace(/#.*/, "");
@@ -214,6 +215,7 @@ function remember(replace = false) {
 function recall(content) {
   state.turns = readTurns(content?.turns);
   state.filters = readFilters(content?.filters);
+  state.fold = content?.fold === true;
   if (state.turns.some((turn) => turn.upload !== null && !uploads.has(turn.upload))) {
     state.turns = [];
     remember(true);
@@ -263,7 +265,7 @@ function requestBody(offset) {
     operator: "in",
     value,
   }));
-  return { filters, k: PAGE_SIZE, offset, fold_duplicates: true };
+  return { filters, k: PAGE_SIZE, offset, fold_duplicates: state.fold };
 }
 
 async function search() {
@@ -285,13 +287,27 @@ async function search() {
     if (running !== controller) return;
     showHits(answer, false);
   } catch (error) {
-    if (running === controller) showProblem(error);
+    if (running !== controller) return;
+    if (spoiltUpload(error)) await forgetUpload(error);
+    else showProblem(error);
   } finally {
     if (running === controller) {
       running = null;
       working(false);
     }
   }
+}
+
+const spoiltUpload = ({ code }) =>
+  ["invalid_image", "too_large"].includes(code) && state.turns.at(-1)?.upload;
+
+/** Take back a picture that is no good: what was there before it stays. */
+async function forgetUpload(problem) {
+  state.turns = state.turns.slice(0, -1);
+  remember(true);
+  showQuestion();
+  if (!state.turns.length) await showStart();
+  showProblem(problem, () => find("file").click());
 }
 
 async function moreResults() {
@@ -362,7 +378,8 @@ function showQuestion() {
     : turns.length
       ? "Anything else?"
       : "What are you looking for?";
-  text.placeholder = start ? "in navy, with long sleeves" : "a red summer dress";
+  const example = turns.length ? "in navy, with long sleeves" : "a red summer dress";
+  text.placeholder = example;
   find("submit").textContent = turns.length && (start || currentTexts(turns).length) ? "Refine" : "Search";
   find("balance-group").hidden = !(start && currentTexts(turns).length);
   const balance = turns.at(-1)?.balance ?? 0;
@@ -382,6 +399,7 @@ function showReference(start) {
   image.alt = name;
   find("shown-name").textContent = name;
   image.removeAttribute("src");
+  image.classList.remove("unseen");
   if (start.item) {
     thumbnailAddress(start.item).then((address) => image.setAttribute("src", address), () => {});
   } else {
@@ -438,8 +456,9 @@ function usefulFacets() {
 
 function showFilters() {
   const facets = usefulFacets();
-  find("filters").hidden = !state.turns.length || !facets.length;
-  const count = Object.values(state.filters).flat().length;
+  find("filters").hidden = !state.turns.length;
+  find("fold").setAttribute("aria-pressed", String(state.fold));
+  const count = Object.values(state.filters).flat().length + Number(state.fold);
   find("filter-count").hidden = !count;
   find("filter-count").textContent = String(count);
   const opened = new Set([...find("facets").children].filter((one) => one.open).map((one) => one.dataset.column));
@@ -568,7 +587,10 @@ function card(hit) {
 function underCard(hit, name) {
   const score = make("span", { className: "score", textContent: hit.score.toFixed(2) });
   score.title = "How close it is, at most 1";
-  if (hit.duplicates.length) score.textContent += ` · ${hit.duplicates.length} more alike`;
+  if (hit.duplicates.length) {
+    score.textContent += ` · +${hit.duplicates.length}`;
+    score.title += `; ${hit.duplicates.length} near-duplicates are not shown`;
+  }
   return make(
     "div",
     { className: "under" },
@@ -651,23 +673,23 @@ const ADVICE = {
   timeout: "Try again; if it happens again, try a smaller picture.",
   unknown_item: "Undo this step, or start a new search.",
 };
-const UNDONE = ["invalid_image", "too_large", "unknown_item", "invalid_query", "image_missing"];
+const UNDONE = ["unknown_item", "invalid_query", "image_missing"];
+const SPOILT = ["invalid_image", "too_large"];
 
 function showProblem(problem, again = search) {
   const code = problem instanceof Problem ? problem.code : "broken";
   if (!(problem instanceof Problem)) console.error(problem);
   const text = ADVICE[code] ?? problem.message;
   const undoes = UNDONE.includes(code) && state.turns.length > 0;
-  if (undoes || !state.hits.length) find("grid").replaceChildren();
-  if (undoes || !state.hits.length) find("heading").textContent = "";
-  find("more").hidden = true;
-  showMessage(
-    TITLES[code] ?? "That did not work",
-    text,
-    undoes ? "Undo" : "Try again",
-    undoes ? undo : again,
-    true,
-  );
+  if (undoes || !state.hits.length) {
+    find("grid").replaceChildren();
+    find("heading").textContent = "";
+    find("more").hidden = true;
+  }
+  const label = SPOILT.includes(code) ? "Choose another picture" : "Try again";
+  const title = TITLES[code] ?? "That did not work";
+  showMessage(title, text, undoes ? "Undo" : label, undoes ? undo : again, true);
+  find("message").scrollIntoView({ block: "nearest" });
 }
 
 function showMessage(title, text, button = "", action = null, isProblem = false) {
@@ -845,6 +867,7 @@ function undo() {
 
 function clearFilters() {
   state.filters = {};
+  state.fold = false;
   remember();
   search();
   find("heading").focus({ preventScroll: true });
@@ -852,6 +875,7 @@ function clearFilters() {
 
 function newSearch() {
   state.filters = {};
+  state.fold = false;
   find("text").value = "";
   setTurns([]);
   find("text").focus();
@@ -867,6 +891,9 @@ async function share() {
 }
 
 function listen() {
+  find("shown-image").addEventListener("error", (event) => {
+    event.target.classList.add("unseen"); // a kind that this browser cannot show
+  });
   find("form").addEventListener("submit", (event) => {
     event.preventDefault();
     const text = takeText();
@@ -890,6 +917,11 @@ function listen() {
       remember(true);
       search();
     }, 200);
+  });
+  find("fold").addEventListener("click", () => {
+    state.fold = !state.fold;
+    remember();
+    search();
   });
   find("undo").addEventListener("click", undo);
   find("new").addEventListener("click", newSearch);
