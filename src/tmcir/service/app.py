@@ -58,9 +58,9 @@ def create_app(gallery: Gallery, settings: ServiceSettings | None = None) -> Fas
         lifespan=lifespan,
         middleware=[
             Middleware(Observe, metrics=searcher.metrics),
+            *_cors(settings),  # before the guard: browsers ask for permission without a key
             Middleware(Guard, settings=settings),
-            *_cors(settings),
-            Middleware(Limits, settings=settings),
+            Middleware(Limits, settings=settings, metrics=searcher.metrics),
         ],
     )
     app.state.searcher = searcher

@@ -54,6 +54,9 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=self._registry,
         )
+        self.under_way = Gauge(
+            "tmcir_under_way", "Searches and explanations under way.", registry=self._registry
+        )
         depth = Gauge("tmcir_waiting", "Queries that wait for the model.", registry=self._registry)
         depth.set_function(waiting)
         self.photos = Gauge(

@@ -134,9 +134,10 @@ class Guard:
 class Limits:
     """Bounds bytes and time of a request and, for POST, how many are under way at once."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, metrics: Metrics) -> None:
         self._app = app
         self._settings = settings
+        self._metrics = metrics
         self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,7 +151,8 @@ class Limits:
         else:
             self._under_way += 1
             try:
-                await self._timed(scope, receive, send)
+                with self._metrics.under_way.track_inprogress():
+                    await self._timed(scope, receive, send)
             finally:
                 self._under_way -= 1
 

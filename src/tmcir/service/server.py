@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 
 import uvicorn
 
@@ -33,6 +34,9 @@ def serve(gallery: Gallery, settings: ServiceSettings, host: str, port: int) -> 
         limit_concurrency=MAXIMUM_CONNECTIONS,
         timeout_graceful_shutdown=math.ceil(settings.timeout),
     )
+    # Uvicorn ends by repeating the signal that it was told to stop with; having done so well is no
+    # reason to die of it.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
     server = uvicorn.Server(config)
     try:
         server.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +69,12 @@ class ServiceSettings:
 
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a service that listens on ``host``."""
-    return host in _LOCAL or host.startswith("127.")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, wherever it leads
+        return False
 
 
 def keys_from_environment() -> tuple[str, ...]:

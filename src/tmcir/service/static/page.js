@@ -431,6 +431,7 @@ function showTrail() {
     return make("li", {}, button);
   });
   find("trail").replaceChildren(...steps);
+  find("trail").scrollLeft = find("trail").scrollWidth; // where it is one line: the last step
 }
 
 function stepParts(turn) {
@@ -595,15 +596,18 @@ function underCard(hit, name) {
     "div",
     { className: "under" },
     score,
-    rateButton("Not like", name, "M5 12h14", () => rate(hit.id, "less_like")),
-    rateButton("More like", name, "M5 12h14M12 5v14", () => rate(hit.id, "more_like")),
+    rateButton("Not like", name, "rate down", () => rate(hit.id, "less_like")),
+    rateButton("More like", name, "rate", () => rate(hit.id, "more_like")),
   );
 }
 
-function rateButton(what, name, path, action) {
+const THUMB =
+  "M8 11v9H4.5v-9zM8 11l3.6-7.2c1.5 0 2.3 1 2 2.4L13 9.4h5.4c1 0 1.7.9 1.5 1.9l-1.7 7.2c-.2.9-1 1.5-1.9 1.5H8";
+
+function rateButton(what, name, className, action) {
   const drawing = makeSvg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" });
-  drawing.append(makeSvg("path", { d: path }));
-  const button = make("button", { type: "button", className: "rate", title: `${what} this` }, drawing);
+  drawing.append(makeSvg("path", { d: THUMB }));
+  const button = make("button", { type: "button", className, title: `${what} this` }, drawing);
   button.setAttribute("aria-label", `${what} ${name}`);
   button.addEventListener("click", action);
   return button;
@@ -984,11 +988,13 @@ async function learnGallery() {
   );
   Object.assign(gallery, about, { facets: facets.facets });
   // the column that names photos best: text whose values are hardly ever the same
-  const coverage = (facet) => facet.values.reduce((sum, { count }) => sum + count, 0);
+  const usual = (facet) =>
+    facet.values.reduce((sum, { count }) => sum + count, 0) / Math.max(1, facet.values.length);
   const names = gallery.facets.filter(
-    (facet) => facet.kind === "text" && !facet.complete && coverage(facet) < gallery.photos / 3,
+    (facet) =>
+      facet.kind === "text" && !facet.complete && usual(facet) <= Math.max(2, gallery.photos / 100),
   );
-  names.sort((one, other) => coverage(one) - coverage(other));
+  names.sort((one, other) => usual(one) - usual(other));
   gallery.nameColumn = names[0]?.name ?? null;
   document.title = gallery.title;
   find("title").textContent = gallery.title;
