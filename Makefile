@@ -34,7 +34,7 @@ constraints: $(READY)  ## Lock the versions that are installed now
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > constraints.txt
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-milvus .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # torch first and by its exact version: any other request could pull in a build that is several
 # gigabytes larger than the machine can use.

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from torch.nn.functional import normalize
 
 from tmcir.data.images import read_image
 from tmcir.gallery.query import ImageSource
-from tmcir.models import Explanation
+
+if TYPE_CHECKING:
+    from tmcir.models import Explanation
 
 
 class FakeModel:
@@ -50,6 +53,8 @@ class FakeModel:
         return normalize((1 - shift) * image + (1 + shift) * text)
 
     def explain(self, image: ImageSource, text: str) -> Explanation:
+        from tmcir.models import Explanation  # seconds to import, and seldom needed
+
         self.encode_images([image])
         return Explanation((1.2, 0.8), text.split(), (2, 2))
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 import tmcir.models
@@ -59,6 +60,50 @@ def test_search_json_is_all_there_is_on_stdout(
     assert "in red" in (shop / "a.html").read_text()
 
 
+def test_search_from_a_photo_of_the_gallery(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    arguments = ["--item", "001.png", "--more-like", "002.png", "--less-like", "004.png"]
+    assert run("search", "shop", *arguments, "-k", "3", "--json") == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert whole[0]["id"] == "001.png"
+    assert run("search", "shop", *arguments, "--offset", "1", "-k", "2", "--html", "a.html") == 0
+    out = capsys.readouterr().out
+    assert [line.split()[:3:2] for line in out.splitlines()] == [
+        [str(hit["rank"]), hit["id"]] for hit in whole[1:]
+    ]
+    assert "more like 002.png" in (shop / "a.html").read_text()
+
+
+def test_search_folds_duplicates(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shop / "photos" / "copy.png").write_bytes((shop / "photos" / "001.png").read_bytes())
+    run("index", "shop", "photos")
+    capsys.readouterr()
+    assert run("search", "shop", "--item", "001.png", "-k", "2", "--fold-duplicates") == 0
+    assert "001.png (+1 like it)" in capsys.readouterr().out.replace("  (", " (")
+
+
+def test_gallery_info_remove_export_and_prune(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert run("gallery", "info", "shop") == 0
+    out = capsys.readouterr().out
+    assert "photos    20, 20 with a thumbnail, 0.0 MiB" in out
+    assert "search    exact, up to 200,000 photos, recall@50 1.000" in out
+    assert "columns   colour (text), year (integer)" in out and "'fake' (model, 48 dim" in out
+    assert run("gallery", "info", "shop", "--json", "--exact-up-to", "5") == 0
+    info = json.loads(capsys.readouterr().out)
+    assert (info["photos"], info["exact_up_to"], info["recall"]) == (20, 5, 1.0)
+    assert run("gallery", "remove", "shop", "001.png", "none") == 0
+    assert capsys.readouterr().out == "shop: 1 of 2 removed, 19 photos left\n"
+    assert run("gallery", "export", "shop", "new/shop.parquet") == 0
+    assert capsys.readouterr().out == "new/shop.parquet: 19 photos\n"
+    assert pyarrow.parquet.read_table(shop / "new" / "shop.parquet").num_rows == 19
+    (shop / "photos" / "002.png").unlink()
+    assert run("index", "shop", "photos", "--prune") == 0
+    assert "(1 added, 0 updated, 18 unchanged, 1 removed, 1 skipped)" in capsys.readouterr().out
+
+
 def test_a_moved_model_is_named_again(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (shop / "elsewhere").mkdir()
     (shop / "elsewhere" / "model").mkdir()
@@ -88,6 +133,18 @@ def test_a_moved_model_is_named_again(shop: Path, capsys: pytest.CaptureFixture[
             "did you mean 'year'?",
         ),
         (["search", "shop", "-k", "many"], "valid integer"),
+        (["search", "shop", "--item", "none.png"], "no photo 'none.png' in this gallery"),
+        (["search", "shop", "--text", "x", "--more-like", "a"], "no photo 'a'"),
+        (["search", "shop", "--less-like", "001.png"], "something to start from"),
+        (["search", "shop", "--text", "x", "--offset", "-1"], "must not be negative"),
+        (["search", "shop", "--item", "001.png", "--image", "a.png"], "not both"),
+        (["search", "shop", "--text", "x", "--exact-up-to", "-1"], "greater than or equal to 0"),
+        (["gallery", "info", "none"], "none: there is no gallery"),
+        (["gallery", "remove", "shop"], "Missing argument"),
+        (["gallery", "export", "shop", "photos"], "photos: cannot be written"),
+        (["gallery", "info", "milvus://nowhere/"], "write milvus://host:port/collection"),
+        (["gallery", "info", "milvus://a:b@nowhere:1/c"], "TMCIR_MILVUS_TOKEN"),
+        (["gallery", "info", "milvus://nowhere/shop?consistensy=x"], "did you mean 'consistency'"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(
@@ -99,7 +156,9 @@ def test_bad_input_is_one_line_and_code_2(
     assert problem in err and out == "" and "Traceback" not in err
 
 
-@pytest.mark.parametrize("command", ["index", "search"])
+@pytest.mark.parametrize(
+    "command", ["index", "search", "gallery info", "gallery remove", "gallery export"]
+)
 def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(command, "--help") == 0
+    assert run(*command.split(), "--help") == 0
     assert f"tmcir {command} shop" in capsys.readouterr().out

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import lancedb
 import numpy as np
 import pytest
 import torch
@@ -202,17 +203,18 @@ Gallery.open(folder, FakeModel(seconds=0.02)).add(
 """
 
 
-def test_killed_in_the_middle_and_gone_on(tmp_path: Path, photos: Path, styles: Path) -> None:
+def test_killed_three_times_and_gone_on(tmp_path: Path, photos: Path, styles: Path) -> None:
     shop, root = tmp_path / "shop", Path(__file__).parents[2]
     command = [sys.executable, "-c", RUN, str(shop), str(photos), str(styles)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if int(line) == 10:
-                break
-        process.send_signal(signal.SIGKILL)
-    kept = content(shop)
-    assert 8 <= len(kept) < 20  # two chunks of four had been reported as written
+    for moment in (6, 11, 15):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if int(line) == moment:
+                    break
+            process.send_signal(signal.SIGKILL)
+        kept = content(shop)
+        assert moment - 4 < len(kept) < 20  # all chunks of four but the last
     model = FakeModel()
     report = Gallery.open(shop, model).add(photos, styles)
     assert report.added == 20 - len(kept) == model.encoded
@@ -254,6 +256,60 @@ def test_stopped_at_any_write(
 def test_left_over_from_a_kill_at_the_very_start(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "shop" / "images.lance" / "_versions").mkdir(parents=True)
     assert counts(Gallery.open(tmp_path / "shop", FakeModel()).add(photos))[0] == 20
+
+
+# Removing, and galleries of older versions
+
+
+def test_prune_removes_what_vanished(tmp_path: Path, photos: Path) -> None:
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    gallery.add(photos, prune=True)
+    (photos / "001.png").unlink()
+    (photos / "002.png").write_bytes(b"broken")
+    (photos / "004.png").rename(photos / "new.png")
+    report = gallery.add(photos, prune=True)
+    assert counts(report) == (1, 0, 17, 1) and report.removed == 2
+    stored = content(tmp_path / "shop")
+    assert len(stored) == 19 and {"002.png", "new.png"} <= stored.keys()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TMCIRError, match="pruning would empty the gallery"):
+        gallery.add(tmp_path / "empty", prune=True)
+    assert len(gallery) == 19
+    assert gallery.add([photos / "new.png"], prune=True).removed == 18
+
+
+def test_remove_takes_a_list(tmp_path: Path, photos: Path) -> None:
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    with pytest.raises(TMCIRError, match="there is no gallery"):
+        gallery.remove(["001.png"])
+    gallery.add(photos)
+    with pytest.raises(TMCIRError, match="not one text"):
+        gallery.remove("001.png")
+    assert gallery.remove(["001.png", "001.png", "it's none"]) == 1
+    assert gallery.remove([]) == 0 and len(gallery) == 19
+
+
+def test_a_gallery_without_thumbnails_gets_them(tmp_path: Path, photos: Path) -> None:
+    Gallery.open(tmp_path / "shop", FakeModel()).add(photos)
+    fresh = content(tmp_path / "shop")
+    table = lancedb.connect(str(tmp_path / "shop")).open_table("images")
+    table.drop_columns(["thumbnail_jpeg"])  # as older versions wrote it
+    model = FakeModel()
+    gallery = Gallery.open(tmp_path / "shop", model)
+    assert gallery.search(item="001.png", k=1)[0].id == "001.png"
+    assert gallery.info().store.thumbnails == 0
+    with pytest.raises(TMCIRError, match="older than thumbnails; run `tmcir index"):
+        gallery.thumbnail("001.png")
+    (photos / "002.png").unlink()
+    model.encoded = 0
+    assert counts(gallery.add(photos)) == (0, 0, 19, 0) and model.encoded == 0
+    now = content(tmp_path / "shop")
+    assert now.pop("002.png")[3] is None and fresh.pop("002.png")[3] is not None
+    assert now == fresh
+    assert gallery.info().store.thumbnails == 19
+    before = LanceStore(str(tmp_path / "shop"), 0).version
+    gallery.add(photos)
+    assert LanceStore(str(tmp_path / "shop"), 0).version == before
 
 
 # Metadata

@@ -97,8 +97,7 @@ def reference(store: Store, image_size: int, query: Query) -> ImageSource:
 
 def unknown_item(name: str) -> UnknownItemError:
     """Build the error for an id that no photo has."""
-    shown = name if name.isprintable() and len(name) <= 200 else ascii(name[:200])
-    return UnknownItemError(f"no photo {shown!r} in this gallery")
+    return UnknownItemError(f"no photo {name[:200]!r} in this gallery")
 
 
 def _stored_vectors(store: Store, queries: Sequence[Query]) -> dict[str, NDArray[np.float32]]:

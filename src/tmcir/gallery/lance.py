@@ -38,6 +38,7 @@ from tmcir.gallery.store import (
     StoreInfo,
     Value,
     as_matrix,
+    is_text,
 )
 
 _TABLE = "images"
@@ -333,7 +334,7 @@ class LanceStore(Store):
 
 
 def _is_one_of(ids: Sequence[str]) -> str:
-    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids)
+    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids if is_text(name))
     return f"id IN ({quoted})" if quoted else "false"
 
 

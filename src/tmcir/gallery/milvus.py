@@ -41,6 +41,7 @@ from tmcir.gallery.store import (
     Store,
     StoreInfo,
     Value,
+    is_text,
 )
 
 #: Environment variable with the server's token or ``user:password``, so that no address holds it.
@@ -345,7 +346,7 @@ def _silence() -> None:
 
 
 def _is_one_of(ids: Sequence[str]) -> str:
-    return f"id in {json.dumps(list(ids), ensure_ascii=False)}"
+    return f"id in {json.dumps([name for name in ids if is_text(name)], ensure_ascii=False)}"
 
 
 def _records(rows: Rows) -> list[dict[str, Any]]:

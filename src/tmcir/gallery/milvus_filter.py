@@ -62,6 +62,8 @@ class _Translator:
         self._names = {name.lower(): name for name in self._kinds}
 
     def condition(self, node: sql.Expression, negated: bool) -> str:
+        if node.args.get("negate"):  # as the parser marks NOT LIKE, but not NOT IN
+            negated = not negated
         if isinstance(node, sql.Paren):
             return self.condition(node.this, negated)
         if isinstance(node, sql.Not):
@@ -116,13 +118,13 @@ class _Translator:
         name, field = self._column(node.this)
         if name in FIELDS:
             return 'id != ""' if negated else 'id == ""'
-        return f"exists {field}" if negated else f"(not exists {field})"
+        return f"(exists {field})" if negated else f"(not (exists {field}))"
 
     def _existing(self, name: str, condition: str, negated: bool) -> str:
         condition = f"(not ({condition}))" if negated else condition
         if name in FIELDS:
             return condition
-        return f'(exists metadata["{name}"] and {condition})'
+        return f'((exists metadata["{name}"]) and {condition})'
 
     def _column(self, node: sql.Expression) -> tuple[str, str]:
         if not isinstance(node, sql.Column):

@@ -1,0 +1,205 @@
+"""Queries that start from photos of the gallery, from examples, and many at once."""
+
+from __future__ import annotations
+
+import io
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.gallery.fake import FakeModel, draw_photos
+from tmcir.errors import TMCIRError, UnknownItemError
+from tmcir.gallery import Gallery, Query
+from tmcir.gallery.duplicates import fold
+from tmcir.gallery.indexing import thumbnail_side
+from tmcir.gallery.store import Neighbours
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return draw_photos(tmp_path / "photos")
+
+
+@pytest.fixture
+def gallery(tmp_path: Path, photos: Path) -> Gallery:
+    opened = Gallery.open(tmp_path / "shop", FakeModel())
+    opened.add(photos)
+    return opened
+
+
+def test_an_item_is_the_same_reference_as_its_file(gallery: Gallery, photos: Path) -> None:
+    from_item, from_file = gallery.embed(
+        [
+            Query(item="001.png", text="in red", balance=0.25),
+            Query(photos / "001.png", text="in red", balance=0.25),
+        ]
+    )
+    np.testing.assert_array_equal(from_item, from_file)
+
+
+@pytest.mark.parametrize("fate", ["gone", "changed", "broken"])
+def test_the_thumbnail_stands_in_for_the_file(gallery: Gallery, photos: Path, fate: str) -> None:
+    query = Query(item="001.png", text="in red")
+    before = gallery.embed([query])[0]
+    if fate == "gone":
+        (photos / "001.png").unlink()
+    elif fate == "changed":
+        Image.new("RGB", (16, 16), "red").save(photos / "001.png")
+    else:
+        (photos / "001.png").write_bytes(b"broken")
+    after = gallery.embed([query])[0]
+    assert float(before @ after) > 0.999
+    assert not np.array_equal(before, after)  # a JPEG
+    assert gallery.explain(query).words == ["in", "red"]
+
+
+def test_many_queries_are_one_call_a_kind(
+    gallery: Gallery, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = [
+        Query(photos / "001.png"),
+        Query(text="in red"),
+        Query(item="002.png"),
+        Query(item="002.png", text="in blue", balance=-0.5),
+        Query(more_like=("004.png",)),
+        Query(photos / "005.png", text="in green", less_like=("007.png",)),
+        Query(photos / "005.png", text="  "),
+        Query(text="in blue"),
+    ]
+    alone = np.stack([gallery.embed([query])[0] for query in queries])
+    calls: list[tuple[str, int]] = []
+    for name in ("encode_images", "encode_texts", "compose"):
+        original = getattr(FakeModel, name)
+
+        def counted(
+            self: Any, given: Any, *rest: Any, name: str = name, call: Any = original
+        ) -> Any:
+            calls.append((name, len(given)))
+            return call(self, given, *rest)
+
+        monkeypatch.setattr(FakeModel, name, counted)
+    together = gallery.embed(queries)
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+    assert calls[0] == ("compose", 2)  # which in the fake calls both towers
+    assert calls[3:] == [("encode_images", 2), ("encode_texts", 2)]
+    assert gallery.embed([]).shape == (0, 48)
+
+
+def test_examples_by_hand(gallery: Gallery) -> None:
+    stored = gallery.embed([Query(item=name) for name in ("001.png", "002.png", "004.png")])
+    first, second, third = stored.astype(np.float64)
+    moved = first + 0.75 * (second + third) / 2 - 0.25 * second
+    query = Query(item="001.png", more_like=("002.png", "004.png"), less_like=("002.png",))
+    np.testing.assert_allclose(gallery.embed([query])[0], moved / np.linalg.norm(moved), atol=1e-6)
+    alone = gallery.embed([Query(more_like=("001.png",))])[0]
+    np.testing.assert_allclose(alone, first, atol=1e-6)
+    hits = gallery.search(more_like=["001.png"], k=1)
+    assert hits[0].id == "001.png"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"item": "none.png"}, "no photo 'none.png' in this gallery"),
+        ({"item": "none.png", "text": "x"}, "no photo 'none.png'"),
+        ({"item": "\udcff'\0"}, "no photo"),
+        ({"text": "x", "less_like": ["\n"]}, r"no photo '\\n' in"),
+        ({"text": "x", "more_like": ["../photos/001.png"]}, "no photo"),
+        ({"image": "a.png", "item": "001.png"}, "not both"),
+        ({"less_like": ["001.png"]}, "needs something to start from"),
+        ({"text": "x", "more_like": "001.png"}, "lists of ids"),
+        ({"text": "x", "more_like": ["001.png"] * 33}, "at most 32"),
+        ({"text": "x", "offset": -1}, "offset, the results to leave out, must not be negative"),
+    ],
+)
+def test_bad_queries(gallery: Gallery, arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(TMCIRError, match=reason) as caught:
+        gallery.search(**arguments)
+    assert isinstance(caught.value, UnknownItemError) == ("no photo" in reason)
+
+
+@pytest.mark.parametrize("vector", [np.ones(3), np.full(48, np.nan), np.ones((1, 48))])
+def test_find_takes_one_finite_vector(gallery: Gallery, vector: Any) -> None:
+    with pytest.raises(TMCIRError, match="one finite vector of 48 numbers"):
+        gallery.find(vector, 5)
+
+
+@pytest.mark.parametrize("exact_up_to", [1000, 0])
+def test_pages_join_without_gap_or_overlap(tmp_path: Path, exact_up_to: int) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(40):  # five colours, so that most scores are ties
+        colour = ("teal", "red", "navy", "pink", "gold")[number % 5]
+        Image.new("RGB", (16, 16), colour).save(tmp_path / "photos" / f"{number:02}.bmp")
+    gallery = Gallery.open(tmp_path / "shop", FakeModel(), exact_up_to=exact_up_to)
+    gallery.add(tmp_path / "photos")
+    whole = gallery.search(text="x", k=100)
+    assert len(whole) == 40
+    pages = [gallery.search(text="x", k=7, offset=offset) for offset in range(0, 42, 7)]
+    assert [hit for page in pages for hit in page] == whole
+    folded = gallery.search(text="x", k=100, fold_duplicates=True)
+    assert [hit.rank for hit in folded] == [1, 2, 3, 4, 5]
+    assert all(len(hit.duplicates) == 7 for hit in folded)
+    assert folded[0].duplicates == tuple(hit.id for hit in whole[1:8])
+    two = [gallery.search(text="x", k=2, offset=at, fold_duplicates=True) for at in (0, 2, 4, 6)]
+    assert [hit.id for page in two for hit in page] == [hit.id for hit in folded]
+
+
+def test_folding_by_hand() -> None:
+    degrees = np.radians([0, 5, 12, 90, 13])  # cos 5 = 0.996, cos 12 = 0.978, cos 13 = 0.974
+    vectors = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)
+    ranked = Neighbours(list("abcde"), np.linspace(1, 0, 5), vectors)
+    rows: dict[str, dict[str, Any]] = {name: {"content_hash": name} for name in "abcde"}
+    rows["d"]["content_hash"] = "a"  # equal bytes, whatever the vectors say
+    # c is 7 degrees from b, but b is not kept; e is 1 degree from c
+    assert fold(ranked, rows) == {0: [1, 3], 2: [4]}
+
+
+def test_thumbnails_are_bounded_jpegs(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photos" / "noise.png")
+    Image.new("RGBA", (40, 30), (255, 0, 0, 0)).save(tmp_path / "photos" / "small.png")
+    model = FakeModel()
+    model.image_size = 224
+    gallery = Gallery.open(tmp_path / "shop", model)
+    gallery.add(tmp_path / "photos")
+    noisy = gallery.thumbnail("noise.png")
+    small = Image.open(io.BytesIO(gallery.thumbnail("small.png")))
+    assert len(noisy) <= 48_000 and max(Image.open(io.BytesIO(noisy)).size) <= 299
+    assert small.format == "JPEG" and small.size == (40, 30)
+    assert [thumbnail_side(size) for size in (16, 224, 336)] == [256, 299, 384]
+
+
+def test_half_precision(tmp_path: Path, photos: Path, gallery: Gallery) -> None:
+    half = Gallery.open(tmp_path / "half", FakeModel(), precision="float16")
+    half.add(photos)
+    assert (half.info().store.precision, gallery.info().store.precision) == ("float16", "float32")
+    exact = {hit.id: hit.score for hit in gallery.search(text="x", k=20)}
+    for hit in half.search(text="x", k=20):
+        assert hit.score == pytest.approx(exact[hit.id], abs=1e-3)
+    assert half.search(item="001.png", k=1)[0].score == pytest.approx(1, abs=1e-6)
+    assert Gallery.open(tmp_path / "half", FakeModel()).info().store.precision == "float16"
+
+
+def test_threads_search_while_another_process_would_write(gallery: Gallery, photos: Path) -> None:
+    expected = [hit.id for hit in gallery.search(text="x", k=20)]
+    failures: list[BaseException] = []
+
+    def search() -> None:
+        try:
+            for _ in range(5):
+                assert [hit.id for hit in gallery.search(text="x", k=20)] == expected
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
