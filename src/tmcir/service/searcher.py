@@ -103,8 +103,11 @@ class Searcher:
         conditions = [
             Condition(given.column, given.operator, given.value) for given in request.filters
         ]
-        with refused("invalid_filter"):
-            where = to_where(conditions, await self.read(self.gallery.columns)) or None
+        where = None
+        if conditions:
+            columns = await self.read(self.gallery.columns)
+            with refused("invalid_filter"):
+                where = to_where(conditions, columns)
         query = await self._query(request, upload, steps)
         vector = await self._embed(query, steps)
         with steps.timed("search"):

@@ -752,8 +752,8 @@ async function drawExplanation(told) {
 
 function explanationNote(share) {
   if (share === null) return "This model does not say which part of the picture a word is about.";
-  if (share === 0) return "No word speaks of what is in the picture: all of the words ask for something new.";
-  return `Words took up ${share} % of the picture: what they say and what is there mean the same. Press a word to see where.`;
+  if (share === 0) return "No word means what is already in the picture: all of them ask for something new.";
+  return `The model merged ${share} % of the picture into words that it takes to mean the same. Press a word to see where.`;
 }
 
 function naturalSize(address) {
