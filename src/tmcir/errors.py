@@ -18,6 +18,10 @@ class UnknownItemError(TMCIRError):
     """An id that no photo of a gallery has."""
 
 
+class QueryError(TMCIRError):
+    """A query that is well formed but points nowhere."""
+
+
 def first_line(error: BaseException) -> str:
     """Return what an error of a library says, cut to one line; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

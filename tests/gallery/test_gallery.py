@@ -533,7 +533,7 @@ def test_a_damaged_gallery_is_one_line(gallery: Gallery, tmp_path: Path) -> None
 def test_searching_imports_no_training() -> None:
     # read from the source: transformers itself imports accelerate where that is installed
     source = Path(tmcir.__file__).parent
-    for room in ("data", "models", "gallery"):
+    for room in ("data", "models", "gallery", "service"):
         for file in (source / room).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
                 for name in imported_names(node):

@@ -11,6 +11,7 @@ import threading
 import warnings
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,13 +78,32 @@ def read_image(
         path = Path(source)
         check_file(path)
         with path.open("rb") as stream:
-            image = Image.open(stream, formats=_formats())
-            if minimum_side is not None and image.format in ("JPEG", "MPO"):
-                _check_size(image, maximum_pixels)
-                image.draft(None, (minimum_side, minimum_side))
-            return _reduced(_decode(image, maximum_pixels), minimum_side)
+            return _read_stream(stream, minimum_side, maximum_pixels)
     except Exception as error:
         raise ImageError(f"{name}: {_reason(error)}") from error
+
+
+def read_image_stream(
+    stream: BinaryIO, minimum_side: int | None = None, *, maximum_pixels: int = MAXIMUM_PIXELS
+) -> Image.Image:
+    """Decode an open file, such as an upload, as `read_image` does.
+
+    Args:
+        stream: Can be read and positioned; it stays open.
+        minimum_side: As for `read_image`.
+        maximum_pixels: As for `read_image`.
+
+    Raises:
+        ImageError: It is empty, not an image, broken or too large. One line without a name.
+    """
+    _silence_pillow()
+    try:
+        if not stream.read(1):
+            raise ImageError("empty file")
+        stream.seek(0)
+        return _read_stream(stream, minimum_side, maximum_pixels)
+    except Exception as error:
+        raise ImageError(_reason(error)) from error
 
 
 def check_image(path: str | Path) -> str | None:
@@ -161,6 +181,14 @@ def check_file(path: Path) -> None:
         raise ImageError("empty file")
     if status.st_size > MAXIMUM_BYTES:
         raise ImageError(f"{status.st_size:,} bytes, more than the limit of {MAXIMUM_BYTES:,}")
+
+
+def _read_stream(stream: BinaryIO, minimum_side: int | None, maximum_pixels: int) -> Image.Image:
+    image = Image.open(stream, formats=_formats())
+    if minimum_side is not None and image.format in ("JPEG", "MPO"):
+        _check_size(image, maximum_pixels)
+        image.draft(None, (minimum_side, minimum_side))
+    return _reduced(_decode(image, maximum_pixels), minimum_side)
 
 
 def _check_size(image: Image.Image, maximum_pixels: int) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from tmcir.data.images import read_image
-from tmcir.errors import ImageError, TMCIRError, UnknownItemError
+from tmcir.errors import ImageError, QueryError, TMCIRError, UnknownItemError
 from tmcir.gallery.indexing import EmbeddingModel, file_state
 from tmcir.gallery.query import ImageSource, Query
 from tmcir.gallery.store import Store, unit
@@ -142,7 +142,7 @@ def move(
         float32 [N, D], L2-normalised.
 
     Raises:
-        TMCIRError: The examples of a query cancel each other out.
+        QueryError: The examples of a query cancel each other out.
     """
     moved = base.astype(np.float64)
     for row, query in enumerate(queries):
@@ -150,5 +150,5 @@ def move(
             if ids:
                 moved[row] += weight * np.mean([vectors[name] for name in ids], axis=0)  # [D]
     if (np.linalg.norm(moved, axis=1) < _CANCELLED).any():
-        raise TMCIRError("the photos to be more like and less like cancel each other out")
+        raise QueryError("the photos to be more like and less like cancel each other out")
     return unit(moved)

@@ -363,6 +363,11 @@ class Gallery:
             recall=recall(self._store, recall_queries) if recall_queries else None,
         )
 
+    @property
+    def image_size(self) -> int:
+        """Side of the square that the model reads: query images need no more pixels."""
+        return self._model.image_size
+
     def __len__(self) -> int:
         """Return the number of photos; 0 where the gallery does not exist yet."""
         return len(self._store)

@@ -52,6 +52,17 @@ class ImagePreprocessor:
         left, top = (resized[0] - self.size) // 2, (resized[1] - self.size) // 2
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
 
+    def region(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Return which part of an image `square` shows.
+
+        Returns:
+            (left, top, right, bottom) as shares of width and height: within [0, 1] where the image
+            is cut, beyond it where it is padded.
+        """
+        side = max(width, height) if self.fit == "pad" else min(width, height)
+        across, down = side / width, side / height
+        return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2
+
     def normalise(self, squares: Tensor) -> Tensor:
         """Scale uint8 or float [N, 3, S, S] with values in 0..255 to normalised float32."""
         mean = torch.tensor(self.mean, device=squares.device).view(1, 3, 1, 1) * 255

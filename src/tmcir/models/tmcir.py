@@ -20,6 +20,7 @@ from torch.nn import functional
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 from transformers.utils import cached_file
 
+from tmcir.data.images import read_image
 from tmcir.errors import TMCIRError, first_line
 from tmcir.files import read_json, staged_directory, write_text
 from tmcir.models.card import TEMPLATE
@@ -51,6 +52,8 @@ class Explanation:
             grid, heaviest first.
         image_share: For every word alpha_j, the share of the image in its merged token.
         threshold: theta, the cosine from which a patch is absorbed.
+        region: The part of the image that the grid lies on, (left, top, right, bottom) as shares
+            of its width and height; beyond [0, 1] where the image was padded.
     """
 
     gate: tuple[float, float] | None
@@ -61,6 +64,7 @@ class Explanation:
     merged: list[list[tuple[int, int, float]]] | None = None
     image_share: list[float] | None = None
     threshold: float | None = None
+    region: tuple[float, float, float, float] | None = None
 
 
 class TMCIR(
@@ -214,6 +218,7 @@ class TMCIR(
         """
         if not text.strip():
             raise TMCIRError("there is nothing to explain without a text")
+        image = read_image(image, self.image_size)
         with self._inference():
             output = self.forward(self.image_features([image]), self.text_features([text]))
         side = round(self.encoder.patches**0.5)
@@ -221,7 +226,9 @@ class TMCIR(
         gate = None
         if output.gate is not None:
             gate = (float(output.gate[0, 0]), float(output.gate[0, 1]))
-        told = Explanation(gate, words, (side, side), self.encoder.preprocessor.fit)
+        preprocessor = self.encoder.preprocessor
+        region = preprocessor.region(*image.size)
+        told = Explanation(gate, words, (side, side), preprocessor.fit, region=region)
         return told if output.merge is None else _with_merge(told, output.merge)
 
     # What the other rooms call

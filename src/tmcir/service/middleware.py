@@ -1,0 +1,240 @@
+"""What happens to every request before and after its route, as plain ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import re
+import time
+import uuid
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tmcir.service.errors import ServiceError, busy, error_response
+from tmcir.service.logs import log, log_exception
+from tmcir.service.metrics import Metrics
+from tmcir.service.settings import ServiceSettings
+
+#: Bytes of a request that carries no image.
+MAXIMUM_BODY = 256 * 1024
+
+_API = "/api/"
+_PROTECTED = (_API, "/metrics")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+    " require-trusted-types-for 'script'"
+)
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class Observe:
+    """Outermost: names a request, logs and counts it, and answers what nobody foresaw."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        given = Headers(scope=scope).get("x-request-id", "")
+        name = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _complete(MutableHeaders(scope=message), scope["path"], name)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        except Exception as error:
+            log_exception("error", error, request=name)
+            if not status:
+                text = f"something went wrong here; the log has it as request {name}"
+                response = error_response(ServiceError(500, "internal", text))
+                await response(scope, receive, answer)
+        finally:
+            self._note(scope, name, status, time.perf_counter() - began)
+
+    def _note(self, scope: Scope, name: str, status: int, seconds: float) -> None:
+        # The route, not the path: paths name photos. A status of 0: the client went away.
+        route = getattr(scope.get("route"), "path", "none")
+        method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD") else "other"
+        self._metrics.requests.labels(route, method, str(status)).inc()
+        self._metrics.request_seconds.labels(route).observe(seconds)
+        milliseconds = round(1000 * seconds, 1)
+        log(
+            "request",
+            request=name,
+            method=method,
+            route=route,
+            status=status,
+            milliseconds=milliseconds,
+        )
+
+
+class Guard:
+    """Refuses hosts that are not ours and, where keys are set, requests without one."""
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
+        self._keys = [_digest(key) for key in settings.api_keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] == "http" and (error := self._refusal(scope)) is not None:
+            await error_response(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> ServiceError | None:
+        headers = Headers(scope=scope)
+        if self._hosts and _host_name(headers.get("host", "")) not in self._hosts:
+            return ServiceError(
+                400, "unknown_host", "this host name is not served here; see --allowed-host"
+            )
+        if self._keys and scope["path"].startswith(_PROTECTED) and not self._has_key(headers):
+            return ServiceError(
+                401,
+                "unauthorized",
+                "give an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        return None
+
+    def _has_key(self, headers: Headers) -> bool:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        digest = _digest(given)
+        # every key is compared, in constant time: how long it takes says nothing
+        matches = [hmac.compare_digest(digest, key) for key in self._keys]
+        return any(matches)
+
+
+class Limits:
+    """Bounds bytes and time of a request and, for POST, how many are under way at once."""
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, metrics: Metrics) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif scope["method"] != "POST":
+            await self._timed(scope, receive, send)
+        elif self._under_way >= self._settings.queue_size:
+            await error_response(busy())(scope, receive, send)
+        else:
+            self._under_way += 1
+            try:
+                with self._metrics.under_way.track_inprogress():
+                    await self._timed(scope, receive, send)
+            finally:
+                self._under_way -= 1
+
+    async def _timed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = _Body(scope, receive, self._settings.maximum_upload)
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                if (error := body.refusal()) is not None:
+                    await error_response(error)(scope, receive, answer)
+                    return
+                await self._app(scope, body.receive, answer)
+        except TimeoutError:
+            if started:
+                raise  # half an answer is there: all that is left is to break it off
+            limit = f"{self._settings.timeout:g} s"
+            error = (
+                ServiceError(504, "timeout", f"no answer within {limit}; try again later")
+                if body.complete
+                else ServiceError(408, "timeout", f"the request was not here within {limit}")
+            )
+            error.headers = {"Connection": "close"}
+            await error_response(error)(scope, receive, answer)
+
+
+class _Body:
+    """Counts a request's bytes as they come in, whatever its head says."""
+
+    def __init__(self, scope: Scope, receive: Receive, maximum_upload: int) -> None:
+        headers = Headers(scope=scope)
+        self._receive = receive
+        self._declared = headers.get("content-length", "0")
+        form = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        self._limit = maximum_upload if form else MAXIMUM_BODY
+        self._received = 0
+        self.complete = False
+
+    def refusal(self) -> ServiceError | None:
+        """Return what is wrong with the head, before anything is read."""
+        if self._declared.isdecimal() and int(self._declared[:20]) > self._limit:
+            return self._too_large()
+        return None
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._received += len(message.get("body", b""))
+            self.complete = not message.get("more_body", False)
+            if self._received > self._limit:
+                raise self._too_large()
+        return message
+
+    def _too_large(self) -> ServiceError:
+        message = f"the request has more than {self._limit:,} bytes"
+        return ServiceError(413, "too_large", message, {"Connection": "close"})
+
+
+def _complete(headers: MutableHeaders, path: str, name: str) -> None:
+    """Add what every answer says."""
+    defaults: Mapping[str, str] = {
+        **_HEADERS,
+        "Content-Security-Policy": _API_POLICY if path.startswith(_API) else _PAGE_POLICY,
+        "Cache-Control": "no-store",
+        "X-Request-ID": name,
+    }
+    for key, value in defaults.items():
+        headers.setdefault(key, value)
+
+
+def _host_name(host: str) -> str:
+    """Return a Host header without its port: ``[::1]:8000`` is ``::1``."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].lower()
+
+
+def _digest(key: str) -> bytes:
+    # of one length, so that comparing says nothing about the length either
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

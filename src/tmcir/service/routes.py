@@ -1,0 +1,326 @@
+"""The routes of the API: thin, typed, each calls one function."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Header, Path, Query, Request, UploadFile
+from pydantic import Json
+from starlette.responses import Response
+
+from tmcir.gallery import Hit, Item
+from tmcir.gallery import Query as GalleryQuery
+from tmcir.models import Explanation
+from tmcir.service.metrics import Steps
+from tmcir.service.schemas import (
+    MAXIMUM_FACET_VALUES,
+    ColumnAnswer,
+    ErrorAnswer,
+    ExplainAnswer,
+    FacetAnswer,
+    FacetsAnswer,
+    GalleryAnswer,
+    GateAnswer,
+    GridAnswer,
+    HealthAnswer,
+    HitAnswer,
+    ItemAnswer,
+    ItemsAnswer,
+    LimitsAnswer,
+    PatchAnswer,
+    QueryAnswer,
+    RegionAnswer,
+    SearchAnswer,
+    SearchRequest,
+    TrailRequest,
+    ValueAnswer,
+    WordAnswer,
+)
+from tmcir.service.searcher import MAXIMUM_SAMPLE, Searcher
+
+#: How long a client may show a thumbnail without asking again.
+THUMBNAIL_SECONDS = 300
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
+
+_REASONS = {
+    400: "The request cannot be read.",
+    401: "An API key is needed.",
+    404: "There is no such photo.",
+    408: "The request took too long to arrive.",
+    413: "The request is too large.",
+    422: "Something in the request is no good; the message says what.",
+    503: "Too much to do at the moment; Retry-After says when to try again.",
+    504: "No answer in time.",
+}
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorAnswer, "description": _REASONS[status]} for status in statuses}
+
+
+_ANY = (400, 401, 422, 503, 504)
+_POSTED = (400, 401, 404, 408, 413, 422, 503, 504)
+_EXAMPLE = '{"turns": [{"upload": true, "text": "in navy"}], "k": 20}'
+_ID_NOTE = "The photo's path relative to the folder that was indexed."
+PhotoId = Annotated[str, Path(max_length=1_024, description=_ID_NOTE)]
+Upload = Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.")]
+SearchForm = Annotated[
+    Json[SearchRequest],
+    Form(description="The search as JSON, as for `/search`.", examples=[_EXAMPLE]),
+]
+TrailForm = Annotated[
+    Json[TrailRequest],
+    Form(description="The turns as JSON, as for `/explain`.", examples=[_EXAMPLE]),
+]
+
+api = APIRouter(prefix="/api/v1")
+operations = APIRouter()
+
+
+def _searcher(request: Request) -> Searcher:
+    found: Searcher = request.app.state.searcher
+    return found
+
+
+@api.post(
+    "/search",
+    summary="Search by text or from a photo of the gallery",
+    tags=["search"],
+    responses=_errors(*_POSTED),
+)
+async def search(request: Request, response: Response, body: SearchRequest) -> SearchAnswer:
+    """Return the photos nearest to what the turns amount to."""
+    return await _search(request, response, body, None)
+
+
+@api.post(
+    "/search/upload",
+    summary="Search from an image that is sent along",
+    tags=["search"],
+    responses=_errors(*_POSTED),
+)
+async def search_upload(
+    request: Request, response: Response, image: Upload, query: SearchForm
+) -> SearchAnswer:
+    """Return the photos nearest to what the turns amount to; turns of `upload` use the image."""
+    return await _search(request, response, query, image)
+
+
+@api.post(
+    "/explain",
+    summary="Explain a query from a photo of the gallery",
+    tags=["search"],
+    responses=_errors(*_POSTED),
+)
+async def explain(request: Request, response: Response, body: TrailRequest) -> ExplainAnswer:
+    """Return gate, words and the patches that they absorbed."""
+    return await _explain(request, response, body, None)
+
+
+@api.post(
+    "/explain/upload",
+    summary="Explain a query from an image that is sent along",
+    tags=["search"],
+    responses=_errors(*_POSTED),
+)
+async def explain_upload(
+    request: Request, response: Response, image: Upload, query: TrailForm
+) -> ExplainAnswer:
+    """Return gate, words and the patches that they absorbed."""
+    return await _explain(request, response, query, image)
+
+
+@api.get("/gallery", summary="Size, columns and limits", tags=["gallery"], responses=_errors(*_ANY))
+async def gallery(request: Request) -> GalleryAnswer:
+    """Return what there is to search, and what the service takes."""
+    searcher = _searcher(request)
+    info = await searcher.info()
+    return GalleryAnswer(
+        title=searcher.settings.title,
+        photos=info.photos,
+        model=info.model.name.rpartition("/")[2],  # not the folder that it was loaded from
+        columns=[ColumnAnswer(name=name, kind=kind) for name, kind in info.columns.items()],
+        limits=LimitsAnswer(
+            maximum_upload=searcher.settings.maximum_upload,
+            maximum_pixels=searcher.settings.maximum_pixels,
+        ),
+    )
+
+
+@api.get(
+    "/facets",
+    summary="Columns with their most frequent values",
+    tags=["gallery"],
+    responses=_errors(*_ANY),
+)
+async def facets(
+    request: Request, limit: Annotated[int, Query(ge=1, le=MAXIMUM_FACET_VALUES)] = 20
+) -> FacetsAnswer:
+    """Return what filters can ask for; up to a minute old."""
+    searcher = _searcher(request)
+    kinds = await searcher.read(searcher.gallery.columns)
+    return FacetsAnswer(
+        facets=[
+            FacetAnswer(
+                name=name,
+                kind=kinds[name],
+                values=[ValueAnswer(value=value, count=count) for value, count in values[:limit]],
+                complete=len(values) <= limit,
+            )
+            for name, values in await searcher.facets(limit)
+            if name in kinds
+        ]
+    )
+
+
+@api.get("/items", summary="Some photos to start from", tags=["gallery"], responses=_errors(*_ANY))
+async def items(
+    request: Request, limit: Annotated[int, Query(ge=1, le=MAXIMUM_SAMPLE)] = 12
+) -> ItemsAnswer:
+    """Return photos that differ from one another; up to a minute old."""
+    return ItemsAnswer(items=[_item(hit) for hit in await _searcher(request).sample(limit)])
+
+
+@api.get(
+    "/items/{id:path}",
+    summary="A photo's metadata",
+    tags=["gallery"],
+    responses=_errors(*_ANY, 404),
+)
+async def item(request: Request, id: PhotoId) -> ItemAnswer:  # noqa: A002 - the API's own word
+    """Return a photo of the gallery."""
+    searcher = _searcher(request)
+    return _item(await searcher.read(lambda: searcher.gallery.item(id)))
+
+
+@api.get(
+    "/thumbnails/{id:path}",
+    summary="A photo's thumbnail",
+    tags=["gallery"],
+    response_class=Response,
+    responses={
+        200: {"content": {"image/jpeg": {}}, "description": "A JPEG."},
+        304: {"description": "The one that the client has is still good."},
+        **_errors(*_ANY, 404),
+    },
+)
+async def thumbnail(
+    request: Request,
+    id: PhotoId,  # noqa: A002 - the API's own word
+    if_none_match: Annotated[str | None, Header(max_length=1_024)] = None,
+) -> Response:
+    """Return a photo's thumbnail from the store; no file is looked for."""
+    searcher = _searcher(request)
+    content = await searcher.read(lambda: searcher.gallery.thumbnail(id))
+    tag = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+    scope = "private" if searcher.settings.api_keys else "public"
+    headers = {"ETag": tag, "Cache-Control": f"{scope}, max-age={THUMBNAIL_SECONDS}"}
+    if if_none_match is not None and (if_none_match.strip() == "*" or tag in if_none_match):
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type="image/jpeg")
+
+
+@operations.get("/healthz", summary="Whether the process lives", tags=["operations"])
+async def healthz() -> HealthAnswer:
+    """Answer as long as the process can."""
+    return HealthAnswer(status="ok")
+
+
+@operations.get(
+    "/readyz",
+    summary="Whether searches are answered",
+    tags=["operations"],
+    responses=_errors(503, 504),
+)
+async def readyz(request: Request) -> HealthAnswer:
+    """Answer with 503 where requests are better sent elsewhere."""
+    await _searcher(request).check_ready()
+    return HealthAnswer(status="ready")
+
+
+@operations.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    tags=["operations"],
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}, **_errors(401, 504)},
+)
+async def metrics(request: Request) -> Response:
+    """Return counts and times."""
+    return Response(_searcher(request).metrics.text(), headers={"Content-Type": METRICS_TYPE})
+
+
+async def _search(
+    request: Request, response: Response, body: SearchRequest, image: UploadFile | None
+) -> SearchAnswer:
+    searcher = _searcher(request)
+    steps = Steps(searcher.metrics)
+    stream = None if image is None else image.file
+    query, hits, next_offset = await searcher.search(body, stream, steps)
+    response.headers["Server-Timing"] = steps.header
+    return SearchAnswer(
+        hits=[_hit(hit) for hit in hits], next_offset=next_offset, query=_query(query)
+    )
+
+
+async def _explain(
+    request: Request, response: Response, body: TrailRequest, image: UploadFile | None
+) -> ExplainAnswer:
+    searcher = _searcher(request)
+    steps = Steps(searcher.metrics)
+    told = await searcher.explain(body, None if image is None else image.file, steps)
+    response.headers["Server-Timing"] = steps.header
+    return _explanation(told)
+
+
+def _hit(hit: Hit) -> HitAnswer:
+    return HitAnswer(
+        id=hit.id, score=hit.score, metadata=hit.metadata, duplicates=list(hit.duplicates)
+    )
+
+
+def _item(item: Item | Hit) -> ItemAnswer:
+    return ItemAnswer(id=item.id, metadata=item.metadata)
+
+
+def _query(query: GalleryQuery) -> QueryAnswer:
+    return QueryAnswer(
+        item=query.item,
+        upload=query.image is not None,
+        text=query.text,
+        balance=query.balance,
+        more_like=list(query.more_like),
+        less_like=list(query.less_like),
+    )
+
+
+def _explanation(told: Explanation) -> ExplainAnswer:
+    merged = told.merged or [[] for _ in told.words]
+    shares: Sequence[float | None] = told.image_share or [None for _ in told.words]
+    return ExplainAnswer(
+        gate=None if told.gate is None else GateAnswer(image=told.gate[0], text=told.gate[1]),
+        words=[
+            WordAnswer(
+                text=word,
+                patches=[
+                    PatchAnswer(row=row, column=column, weight=weight)
+                    for row, column, weight in patches
+                ],
+                image_share=share,
+            )
+            for word, patches, share in zip(told.words, merged, shares, strict=True)
+        ],
+        grid=GridAnswer(rows=told.grid[0], columns=told.grid[1]),
+        region=None
+        if told.region is None
+        else RegionAnswer(
+            left=told.region[0],
+            top=told.region[1],
+            right=told.region[2],
+            bottom=told.region[3],
+        ),
+        matched_share=told.matched_share,
+        threshold=told.threshold,
+    )

@@ -1,0 +1,248 @@
+"""Requests and answers of the API, as OpenAPI shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tmcir.gallery.conditions import (
+    MAXIMUM_CONDITIONS,
+    MAXIMUM_LENGTH,
+    MAXIMUM_VALUES,
+    Operator,
+)
+from tmcir.gallery.query import MAXIMUM_EXAMPLES, MAXIMUM_TEXT
+from tmcir.gallery.store import Kind
+from tmcir.gallery.turns import MAXIMUM_TURNS
+
+#: Most results of a page.
+MAXIMUM_K = 100
+#: Furthest that paging goes.
+MAXIMUM_OFFSET = 10_000
+#: Most values of a column that are listed.
+MAXIMUM_FACET_VALUES = 100
+
+Id = Annotated[str, Field(min_length=1, max_length=1_024)]
+Scalar = int | float | Annotated[str, Field(max_length=MAXIMUM_LENGTH)]
+#: A metadata value.
+Cell = int | float | str | None
+_REFERENCE = "shoes/10015.jpg"
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TurnRequest(_Request):
+    """One step of a search. Without a reference it carries on from the step before."""
+
+    item: Id | None = Field(None, description="Start from this photo of the gallery.")
+    upload: bool = Field(False, description="Start from the image that is sent along.")
+    text: str = Field("", max_length=MAXIMUM_TEXT, description="What should be different.")
+    balance: float = Field(
+        0.0,
+        ge=-1,
+        le=1,
+        allow_inf_nan=False,
+        description="From -1, the image only, to 1, the text only.",
+    )
+    more_like: list[Id] = Field([], max_length=MAXIMUM_EXAMPLES, description="Photos to move to.")
+    less_like: list[Id] = Field(
+        [], max_length=MAXIMUM_EXAMPLES, description="Photos to move away from, not shown again."
+    )
+
+
+class FilterRequest(_Request):
+    """A condition on a metadata column or on the id; all conditions must hold."""
+
+    column: str = Field(max_length=MAXIMUM_LENGTH)
+    operator: Operator
+    value: Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=MAXIMUM_VALUES)]
+
+
+class TrailRequest(_Request):
+    """The steps of a search, the oldest first; the service remembers nothing."""
+
+    turns: list[TurnRequest] = Field(min_length=1, max_length=MAXIMUM_TURNS)
+
+
+class SearchRequest(TrailRequest):
+    """A search."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"turns": [{"item": _REFERENCE, "text": "in navy"}], "k": 20},
+                {"turns": [{"text": "a red shirt"}, {"text": "with stripes"}]},
+                {
+                    "turns": [{"item": _REFERENCE}, {"text": "in navy"}],
+                    "filters": [{"column": "gender", "operator": "in", "value": ["Women"]}],
+                },
+            ]
+        }
+    )
+    filters: list[FilterRequest] = Field([], max_length=MAXIMUM_CONDITIONS)
+    k: int = Field(24, ge=1, le=MAXIMUM_K, description="How many results.")
+    offset: int = Field(
+        0, ge=0, le=MAXIMUM_OFFSET, description="0, or `next_offset` of the page before."
+    )
+    fold_duplicates: bool = Field(False, description="Show photos of the same thing once.")
+
+
+class HitAnswer(BaseModel):
+    """A result."""
+
+    id: str
+    score: float = Field(description="Cosine of query and photo.")
+    metadata: dict[str, Cell]
+    duplicates: list[str] = Field(description="Ids folded into this result.")
+
+
+class QueryAnswer(BaseModel):
+    """What the steps amount to."""
+
+    item: str | None
+    upload: bool
+    text: str
+    balance: float
+    more_like: list[str]
+    less_like: list[str]
+
+
+class SearchAnswer(BaseModel):
+    """Results, the best first. The reference, and photos to be less like, are left out."""
+
+    hits: list[HitAnswer]
+    next_offset: int | None = Field(description="For the next page; null where there is none.")
+    query: QueryAnswer
+
+
+class PatchAnswer(BaseModel):
+    """A patch of the reference that a word absorbed."""
+
+    row: int
+    column: int
+    weight: float
+
+
+class WordAnswer(BaseModel):
+    """A piece of the text."""
+
+    text: str
+    patches: list[PatchAnswer] = Field(description="The heaviest first.")
+    image_share: float | None = Field(description="Share of the image in the merged token.")
+
+
+class GateAnswer(BaseModel):
+    """Weights of the pooled image and text embedding; they sum to 2."""
+
+    image: float
+    text: float
+
+
+class GridAnswer(BaseModel):
+    """How many patches the reference was cut into."""
+
+    rows: int
+    columns: int
+
+
+class RegionAnswer(BaseModel):
+    """The part of the reference under the grid, as shares of its width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class ExplainAnswer(BaseModel):
+    """How a query came about; what the model's method does not have is null."""
+
+    gate: GateAnswer | None
+    words: list[WordAnswer]
+    grid: GridAnswer
+    region: RegionAnswer | None
+    matched_share: float | None = Field(description="Share of patches that words absorbed.")
+    threshold: float | None = Field(description="Cosine from which a patch is absorbed.")
+
+
+class ItemAnswer(BaseModel):
+    """A photo of the gallery."""
+
+    id: str
+    metadata: dict[str, Cell]
+
+
+class ItemsAnswer(BaseModel):
+    """Some photos of the gallery."""
+
+    items: list[ItemAnswer]
+
+
+class ColumnAnswer(BaseModel):
+    """A metadata column, which filters may name."""
+
+    name: str
+    kind: Kind
+
+
+class LimitsAnswer(BaseModel):
+    """What the service takes."""
+
+    maximum_upload: int = Field(description="Bytes of a request with an image.")
+    maximum_pixels: int
+    maximum_text: int = MAXIMUM_TEXT
+    maximum_turns: int = MAXIMUM_TURNS
+    maximum_k: int = MAXIMUM_K
+    maximum_offset: int = MAXIMUM_OFFSET
+
+
+class GalleryAnswer(BaseModel):
+    """The gallery as a whole."""
+
+    title: str
+    photos: int
+    model: str
+    columns: list[ColumnAnswer]
+    limits: LimitsAnswer
+
+
+class ValueAnswer(BaseModel):
+    """A value of a column, and how many photos have it."""
+
+    value: Cell
+    count: int
+
+
+class FacetAnswer(ColumnAnswer):
+    """A column with its most frequent values."""
+
+    values: list[ValueAnswer]
+    complete: bool = Field(description="Whether these are all of its values.")
+
+
+class FacetsAnswer(BaseModel):
+    """All columns with their most frequent values."""
+
+    facets: list[FacetAnswer]
+
+
+class HealthAnswer(BaseModel):
+    """State of the service."""
+
+    status: str
+
+
+class ProblemAnswer(BaseModel):
+    """What went wrong."""
+
+    code: str = Field(description="For programs; it stays the same.")
+    message: str = Field(description="For people.")
+
+
+class ErrorAnswer(BaseModel):
+    """The shape of every answer that is an error."""
+
+    error: ProblemAnswer

@@ -1,0 +1,268 @@
+"""What the routes call: one gallery, one worker, and threads for decoding and reading."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from anyio import CapacityLimiter, to_thread
+from numpy.typing import NDArray
+from PIL import Image
+
+from tmcir.data.images import read_image_stream
+from tmcir.gallery import (
+    Condition,
+    Gallery,
+    GalleryInfo,
+    Hit,
+    Query,
+    Turn,
+    to_query,
+    to_where,
+)
+from tmcir.gallery.store import Value
+from tmcir.models import Explanation
+from tmcir.service.errors import ServiceError, busy, refused
+from tmcir.service.metrics import Metrics, Steps
+from tmcir.service.schemas import MAXIMUM_FACET_VALUES, SearchRequest, TrailRequest
+from tmcir.service.settings import ServiceSettings
+from tmcir.service.worker import BusyError, ClosedError, Done, Worker
+
+T = TypeVar("T")
+
+#: Most photos that `Searcher.sample` returns.
+MAXIMUM_SAMPLE = 48
+# Facets and samples read a whole column: what they said is good for so many seconds.
+_KEEP_SECONDS = 60.0
+
+
+class Searcher:
+    """Searches one gallery for many clients.
+
+    Args:
+        gallery: The gallery, with its model.
+        settings: Limits.
+    """
+
+    def __init__(self, gallery: Gallery, settings: ServiceSettings) -> None:
+        self.gallery = gallery
+        self.settings = settings
+        self._worker = Worker(
+            gallery, settings.queue_size, settings.batch_size, settings.batch_window
+        )
+        self.metrics = Metrics(lambda: self._worker.waiting)
+        # Few, because an image of the largest size takes hundreds of megabytes while it is decoded.
+        self._decoding = CapacityLimiter(min(4, os.cpu_count() or 1))
+        self._reading = CapacityLimiter(8)
+        self._kept: dict[str, tuple[float, object]] = {}
+
+    async def start(self) -> None:
+        """Start the worker, and load what the first search would have to wait for.
+
+        Raises:
+            TMCIRError: There is no gallery, or it cannot be read.
+        """
+        self._worker.start()
+        if (await self.info()).photos:
+            vector = (await asyncio.wrap_future(self._worker.embed(Query(text="a photo")))).value
+            await self.read(lambda: self.gallery.find(vector, 1))
+
+    async def close(self) -> None:
+        """Finish what is waiting, and stop the worker."""
+        await asyncio.to_thread(self._worker.close, self.settings.timeout)
+
+    async def check_ready(self) -> None:
+        """See that a search would be answered.
+
+        Raises:
+            ServiceError: It would not.
+            TMCIRError: The gallery cannot be read.
+        """
+        if not self._worker.alive:
+            raise ServiceError(503, "closing", "the service is starting or shutting down")
+        await self.read(self.gallery.columns)
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """Run a read of the gallery in a thread."""
+        return await to_thread.run_sync(work, limiter=self._reading, abandon_on_cancel=True)
+
+    async def search(
+        self, request: SearchRequest, upload: BinaryIO | None, steps: Steps
+    ) -> tuple[Query, list[Hit], int | None]:
+        """Return the query that the turns amount to, its hits, and where the next page begins.
+
+        Raises:
+            ServiceError: The client sent something that is no good, or there is too much to do.
+            UnknownItemError: An id is not in the gallery.
+        """
+        conditions = [
+            Condition(given.column, given.operator, given.value) for given in request.filters
+        ]
+        where = None
+        if conditions:
+            columns = await self.read(self.gallery.columns)
+            with refused("invalid_filter"):
+                where = to_where(conditions, columns)
+        query = await self._query(request, upload, steps)
+        vector = await self._embed(query, steps)
+        with steps.timed("search"):
+            return query, *await self.read(lambda: self._page(query, vector, where, request))
+
+    async def explain(
+        self, request: TrailRequest, upload: BinaryIO | None, steps: Steps
+    ) -> Explanation:
+        """Explain the query that the turns amount to.
+
+        Raises:
+            ServiceError: The client sent something that is no good, or there is too much to do.
+            UnknownItemError: An id is not in the gallery.
+        """
+        query = await self._query(request, upload, steps)
+        if not query.has_reference or not query.text.strip():
+            raise ServiceError(
+                422, "invalid_query", "only a query with a reference and a text can be explained"
+            )
+        done = await self._settled(lambda: self._worker.explain(query))
+        steps.add("wait", done.waited)
+        steps.add("encode", done.took)
+        return done.value
+
+    async def info(self) -> GalleryInfo:
+        """Return what the gallery is made of."""
+        (info,) = await self._remembered("info", lambda: [self.gallery.info()])
+        self.metrics.photos.set(info.photos)
+        return info
+
+    async def facets(self, limit: int) -> list[tuple[str, list[tuple[Value, int]]]]:
+        """Return the columns with their most frequent values and how many photos have each.
+
+        One value more than ``limit`` is returned where there are more.
+        """
+
+        def count() -> list[tuple[str, list[tuple[Value, int]]]]:
+            most = MAXIMUM_FACET_VALUES + 1
+            return [(name, self.gallery.values(name, most)) for name in self.gallery.columns()]
+
+        counted = await self._remembered("facets", count)
+        return [(name, values[: limit + 1]) for name, values in counted]
+
+    async def sample(self, limit: int) -> list[Hit]:
+        """Return a few photos that differ from one another, to start from."""
+
+        size = (await self.info()).model.embedding_size
+
+        def draw() -> list[Hit]:
+            # the nearest photos of random directions
+            random = np.random.default_rng(0).standard_normal((2 * MAXIMUM_SAMPLE, size))
+            units = (random / np.linalg.norm(random, axis=1, keepdims=True)).astype(np.float32)
+            found = (hit for unit in units for hit in self.gallery.find(unit, 1))
+            return list({hit.id: hit for hit in found}.values())[:MAXIMUM_SAMPLE]
+
+        return (await self._remembered("sample", draw))[:limit]
+
+    async def _remembered(self, name: str, work: Callable[[], list[T]]) -> list[T]:
+        now = time.monotonic()
+        since, value = self._kept.get(name, (-_KEEP_SECONDS, None))
+        if now - since < _KEEP_SECONDS:
+            return value  # type: ignore[return-value]  # each name is always of one type
+        found = await self.read(work)
+        self._kept[name] = (now, found)
+        return found
+
+    async def _query(self, request: TrailRequest, upload: BinaryIO | None, steps: Steps) -> Query:
+        starts = [turn for turn in request.turns if turn.item is not None or turn.upload]
+        if any(turn.item is not None and turn.upload for turn in starts):
+            raise ServiceError(
+                422, "invalid_query", "a turn starts from an item or from the upload, not both"
+            )
+        image: Image.Image | None = None
+        # the uploads of turns before the last start are history, and need not be sent again
+        if starts and starts[-1].upload:
+            if upload is None:
+                raise ServiceError(
+                    422, "image_missing", "a turn starts from the upload, but no image was sent"
+                )
+            with refused("invalid_image"), steps.timed("decode"):
+                image = await to_thread.run_sync(
+                    self._decode, upload, limiter=self._decoding, abandon_on_cancel=True
+                )
+        turns = [
+            Turn(
+                image=image if turn.upload else None,
+                item=turn.item,
+                text=turn.text,
+                balance=turn.balance,
+                more_like=tuple(turn.more_like),
+                less_like=tuple(turn.less_like),
+            )
+            for turn in request.turns
+        ]
+        with refused("invalid_query"):
+            query = to_query(turns)
+        named = [*query.more_like, *query.less_like, *([query.item] if query.item else [])]
+        # before it is queued, so that an unknown id spoils nobody else's batch
+        await self.read(lambda: [self.gallery.item(name) for name in named])
+        return query
+
+    def _decode(self, upload: BinaryIO) -> Image.Image:
+        side = self.gallery.image_size
+        return read_image_stream(upload, side, maximum_pixels=self.settings.maximum_pixels)
+
+    async def _embed(self, query: Query, steps: Steps) -> NDArray[np.float32]:
+        done = await self._settled(lambda: self._worker.embed(query))
+        steps.add("wait", done.waited)
+        steps.add("encode", done.took)
+        self.metrics.batch_size.observe(done.batch)
+        return done.value
+
+    async def _settled(self, hand: Callable[[], Future[Done[T]]]) -> Done[T]:
+        try:
+            return await asyncio.wrap_future(hand())
+        except BusyError:
+            raise busy() from None
+        except ClosedError:
+            raise ServiceError(503, "closing", "the service is shutting down") from None
+
+    def _page(
+        self,
+        query: Query,
+        vector: NDArray[np.float32],
+        where: str | None,
+        request: SearchRequest,
+    ) -> tuple[list[Hit], int | None]:
+        """Find a page without the reference and what was rejected.
+
+        These are left out here and not by the filter, which would make every search one with a
+        filter. So an offset counts them, and the next page begins where this one ends.
+        """
+        left_out = {*query.less_like, *([query.item] if query.item else [])}
+        reach = request.k + len(left_out) + 1
+        found = self.gallery.find(
+            vector,
+            reach,
+            where=where,
+            offset=request.offset,
+            fold_duplicates=request.fold_duplicates,
+        )
+        return page(found, left_out, request.k, request.offset)
+
+
+def page(
+    found: Sequence[Hit], left_out: set[str], k: int, offset: int
+) -> tuple[list[Hit], int | None]:
+    """Return the first ``k`` hits that are not left out, and the offset of the next page.
+
+    Args:
+        found: Hits from ``offset`` on; more than k of them are not left out, or there are no more.
+        left_out: Ids.
+        k: Hits of a page.
+        offset: Hits before ``found``, whether left out or not.
+    """
+    kept = [index for index, hit in enumerate(found) if hit.id not in left_out]
+    hits = [found[index] for index in kept[:k]]
+    return hits, offset + kept[k] if len(kept) > k else None

@@ -1,0 +1,96 @@
+"""A small gallery, and clients of its service."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# what the extra `serve` installs
+pytest.importorskip("fastapi", reason='needs pip install ".[serve]"')
+pytest.importorskip("httpx", reason="needs httpx")
+
+import uvicorn
+from fastapi.testclient import TestClient
+
+from tests.gallery.fake import FakeModel, draw_photos
+from tmcir.gallery import Gallery
+from tmcir.service import ServiceSettings, create_app
+
+COLOURS = ("Red", "Navy Blue", "O'Green")
+
+
+def make_gallery(folder: Path, count: int = 20, model: FakeModel | None = None) -> Gallery:
+    """Index photos 000.png, 001.png, ... a third of them in shoes/, with colour, year, title."""
+    draw_photos(folder / "photos", count)
+    rows = [f"{n:03},{COLOURS[n % 3]},{2000 + n % 5},Thing number {n}" for n in range(count)]
+    (folder / "styles.csv").write_text("\n".join(["id,baseColour,year,title", *rows]) + "\n")
+    gallery = Gallery.open(folder / "shop", model or FakeModel())
+    gallery.add(folder / "photos", folder / "styles.csv")
+    return gallery
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
+    """A gallery that tests do not change."""
+    return make_gallery(tmp_path_factory.mktemp("service"))
+
+
+@pytest.fixture
+def serve(gallery: Gallery) -> Iterator[Callable[..., TestClient]]:
+    """Start a service with these settings and return its client."""
+    with ExitStack() as stack:
+
+        def start(given: Gallery | None = None, **settings: Any) -> TestClient:
+            app = create_app(gallery if given is None else given, ServiceSettings(**settings))
+            client = TestClient(app, raise_server_exceptions=False)
+            return stack.enter_context(client)
+
+        yield start
+
+
+@pytest.fixture
+def client(serve: Callable[..., TestClient]) -> TestClient:
+    """A client of a service with default settings."""
+    return serve()
+
+
+class Server:
+    """A service on a port of its own, in a thread."""
+
+    def __init__(self, gallery: Gallery, **settings: Any) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}/"
+        config = uvicorn.Config(
+            create_app(gallery, ServiceSettings(title="Shop", **settings)),
+            port=port,
+            log_config=None,
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+
+    def start(self) -> str:
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+        return self.address
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(20)
+
+
+def error_code(response: Any) -> str:
+    """Return the code of an error answer, and see that it has the one shape."""
+    body = response.json()
+    assert set(body) == {"error"} and set(body["error"]) == {"code", "message"}
+    assert response.headers["content-type"] == "application/json"
+    return str(body["error"]["code"])

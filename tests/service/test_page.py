@@ -1,0 +1,433 @@
+"""The page in a real browser: Debian's Chromium, or any other that CHROMIUM names."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.service.conftest import Server, make_gallery
+from tmcir.gallery import Gallery
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+CHROMIUM = (
+    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: chromium")
+
+KEY = "a-key-of-enough-length"
+RESULTS = "#grid[aria-busy=false] .score"
+
+
+@pytest.fixture(scope="module")
+def large_gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
+    return make_gallery(tmp_path_factory.mktemp("page"), 30)
+
+
+@pytest.fixture(scope="module")
+def address(large_gallery: Gallery) -> Iterator[str]:
+    server = Server(large_gallery)
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open the page; what the browser's console complains of fails the test."""
+    contexts: list[Any] = []
+    complaints: list[str] = []
+
+    def open_page(address: str, expected: str = "", **options: Any) -> Any:
+        options = {"viewport": {"width": 1280, "height": 900}, **options}
+        context = browser.new_context(**options)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+
+        def note(text: str) -> None:
+            if not expected or expected not in text:
+                complaints.append(text)
+
+        page.on("console", lambda line: note(line.text) if line.type != "log" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def ask(page: Any, text: str) -> None:
+    page.fill("#text", text)
+    with page.expect_response("**/api/v1/search**"):
+        page.press("#text", "Enter")
+    page.wait_for_selector(RESULTS)
+
+
+def names(page: Any) -> list[str]:
+    found: list[str] = page.locator(".card .name").all_inner_texts()
+    return found
+
+
+def steps(page: Any) -> list[str]:
+    found: list[str] = page.locator("#trail .step").all_inner_texts()
+    return found
+
+
+def act(page: Any, selector: str) -> None:
+    """Click what starts a search, and wait for its answer."""
+    with page.expect_response("**/api/v1/search**"):
+        page.click(selector)
+    page.wait_for_selector("#grid[aria-busy=false]")
+
+
+def picture(colour: str = "red") -> dict[str, Any]:
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 60), colour).save(buffer, "PNG")
+    return {"name": "a.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+
+
+def test_search_refine_and_undo(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address)
+    page.wait_for_selector(".card")
+    assert page.title() == "Shop" and page.inner_text("#count") == "30 photos"
+    ask(page, "in red")
+    assert page.inner_text("#heading") == "Results for “in red”"
+    first = names(page)
+    assert len(first) == 24 and not page.is_visible("#balance")
+    act(page, ".card:nth-child(2) .picture")
+    assert page.inner_text("#shown-name") == first[1] and first[1] not in names(page)
+    assert page.evaluate("document.activeElement.id") == "text"
+    ask(page, "in navy")
+    assert page.inner_text("#heading") == "Like the picture, but in navy"
+    refined = names(page)
+    assert steps(page) == ["in red", first[1], "in navy"]
+    act(page, ".card:nth-child(3) .rate.down")
+    assert refined[2] not in names(page) and steps(page)[-1] == "Not like this"
+    act(page, ".card:nth-child(2) .rate:not(.down)")
+    assert steps(page)[-1] == "More like this"
+    act(page, "#undo")
+    act(page, "#undo")
+    assert names(page) == refined
+    act(page, "#trail li:first-child .step")
+    assert names(page) == first and steps(page) == ["in red"]
+    with page.expect_response("**/api/v1/search**"):
+        page.go_back()  # the browser's own way back works, too
+    page.wait_for_selector(RESULTS)
+    assert names(page) == refined
+    page.click("#new")
+    page.wait_for_selector("[data-view=start] .card")
+    assert page.inner_text("#heading") == "Or start from one of these"
+
+
+def test_more_results_go_on(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address)
+    ask(page, "shoes")
+    act(page, "#more")
+    assert len(set(names(page))) == len(names(page)) == 30
+    assert not page.is_visible("#more")
+    focused = "document.activeElement.closest('.card')?.querySelector('.name').textContent"
+    assert page.evaluate(focused) == names(page)[24]
+
+
+def test_filters_narrow_the_results(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address)
+    ask(page, "shoes")
+    page.click("#filters > summary")
+    assert page.locator(".facet > summary").all_inner_texts() == ["Base colour", "Year"]
+    page.click("[data-column=baseColour] > summary")
+    act(page, "[data-column=baseColour] .chip:has-text('Red')")
+    assert len(names(page)) == 10 and page.inner_text("#filter-count") == "1"
+    act(page, "[data-column=baseColour] .chip:has-text('Green')")
+    assert len(names(page)) == 20
+    page.click("[data-column=year] > summary")
+    act(page, "[data-column=year] .chip:has-text('2003')")
+    assert len(names(page)) == 4
+    assert page.locator("#chosen .chip").count() == 3
+    act(page, "#chosen .chip:has-text('2003')")
+    assert len(names(page)) == 20
+
+
+def test_no_result_says_what_to_do(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address)
+    hash_ = '#search={"turns":[{"text":"x"}],"filters":{"baseColour":["Pink"]}}'
+    page.goto(address + hash_)
+    page.reload()
+    page.wait_for_selector("#message-button:has-text('Clear filters')")
+    act(page, "#message-button")
+    assert len(names(page)) == 24
+
+
+def test_a_picture_is_chosen_and_its_balance_moved(
+    open_page: Callable[..., Any], address: str
+) -> None:
+    page = open_page(address)
+    with page.expect_response("**/api/v1/search/upload"):
+        page.set_input_files("#file", picture())
+    page.wait_for_selector(RESULTS)
+    assert page.inner_text("#heading") == "Similar to the picture"
+    assert page.is_disabled("#share") and page.evaluate("location.hash") == ""
+    ask(page, "in navy")
+    balanced = names(page)
+    with page.expect_response("**/api/v1/search/upload") as answer:
+        page.focus("#balance")
+        page.keyboard.press("End")
+    assert answer.value.json()["query"]["balance"] == 1
+    page.wait_for_selector("#grid[aria-busy=false]")
+    assert page.get_attribute("#balance", "aria-valuetext") == "100 % closer to the words"
+    assert names(page) != balanced
+
+
+def test_a_large_picture_is_made_smaller_first(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address)
+    buffer = io.BytesIO()
+    Image.effect_noise((1500, 900), 90).save(buffer, "PNG", compress_level=0)
+    assert len(buffer.getvalue()) > 1_000_000
+    with page.expect_request("**/api/v1/search/upload") as sent:
+        page.set_input_files(
+            "#file", {"name": "a.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+        )
+    page.wait_for_selector(RESULTS)
+    length = int(sent.value.all_headers()["content-length"])
+    assert length < 800_000
+
+
+def test_a_picture_is_pasted_or_dropped(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address)
+    page.wait_for_selector(".card")
+    send = """([kind, transfer]) => {
+      const canvas = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
+      return new Promise((done) => canvas.toBlob((blob) => {
+        const data = new DataTransfer();
+        data.items.add(new File([blob], "a.png", { type: "image/png" }));
+        const options = { bubbles: true, cancelable: true, [transfer]: data };
+        const Kind = kind === "paste" ? ClipboardEvent : DragEvent;
+        document.body.dispatchEvent(new Kind(kind, options));
+        done();
+      }));
+    }"""
+    for kind, transfer in (("paste", "clipboardData"), ("drop", "dataTransfer")):
+        with page.expect_response("**/api/v1/search/upload") as answer:
+            page.evaluate(send, [kind, transfer])
+        assert answer.value.status == 200
+
+
+def test_errors_say_what_to_do(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address, expected="Failed to load resource")
+    ask(page, "in red")
+    before = names(page)
+    broken = {"name": "a.png", "mimeType": "image/png", "buffer": b"nothing"}
+    page.set_input_files("#file", broken)
+    page.wait_for_selector("#message[role=alert]")
+    assert page.inner_text("#message-title") == "That picture cannot be read"
+    assert page.inner_text("#message-button") == "Choose another picture"
+    assert names(page) == before and steps(page) == ["in red"]
+    page.context.set_offline(True)
+    page.fill("#text", "in navy")
+    page.press("#text", "Enter")
+    page.wait_for_selector("#message-title:has-text('cannot be reached')")
+    page.context.set_offline(False)
+    act(page, "#message-button")
+    assert steps(page) == ["in red", "in navy"] and not page.is_visible("#message")
+
+
+def test_a_busy_service_is_asked_again(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address, expected="503")
+    answers = iter([True, False])
+
+    def busy_once(route: Any) -> None:
+        if next(answers):
+            body = '{"error": {"code": "busy", "message": "too many"}}'
+            route.fulfill(status=503, body=body, headers={"Retry-After": "0"})
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/search", busy_once)
+    page.fill("#text", "in red")
+    page.press("#text", "Enter")
+    page.wait_for_selector(RESULTS)
+    assert next(answers, None) is None
+
+
+def test_a_link_leads_to_the_same_search(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address)
+    act(page, ".card:nth-child(1) .picture")
+    ask(page, "in navy")
+    expected = names(page)
+    other = open_page(page.url)
+    other.wait_for_selector(RESULTS)
+    assert names(other) == expected and steps(other) == steps(page)
+    assert other.inner_text("#shown-name").startswith("Thing number")
+
+
+@pytest.mark.parametrize(
+    "content", ["%7B", "null", '{"turns":[null,{"text":7}]}', '{"turns":{"a":1},"filters":[1]}']
+)
+def test_a_damaged_link_does_no_harm(
+    open_page: Callable[..., Any], address: str, content: str
+) -> None:
+    page = open_page(f"{address}#search={content}", expected="Failed to load resource")
+    page.wait_for_selector(".card, #message:not([hidden])")
+
+
+def test_why_shows_patches_and_words(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address)
+    told = """{"gate": {"image": 0.5, "text": 1.5}, "grid": {"rows": 2, "columns": 2},
+        "region": {"left": -0.5, "top": 0, "right": 1.5, "bottom": 1}, "matched_share": 0.5,
+        "threshold": 0.1, "words": [
+        {"text": "in", "patches": [], "image_share": 0},
+        {"text": "navy", "image_share": 0.5, "patches":
+         [{"row": 0, "column": 1, "weight": 1}, {"row": 1, "column": 1, "weight": 0.5}]}]}"""
+    page.route(
+        "**/api/v1/explain", lambda route: route.fulfill(body=told, content_type="application/json")
+    )
+    act(page, ".card:nth-child(1) .picture")
+    ask(page, "in navy")
+    page.click("#why")
+    page.wait_for_selector("#explanation[open]")
+    assert page.locator("#explanation-gate").inner_text().split("\n")[-2:] == [
+        "Picture 25 %",
+        "Words 75 %",
+    ]
+    # photos are 16 x 16: the padded square is 32 wide, a patch 16 x 8, column 1 begins at 8
+    patch = page.locator("#explanation-picture rect").nth(0)
+    place = [patch.get_attribute(name) for name in ("x", "y", "width", "height")]
+    assert place == ["8", "0", "16", "8"]
+    assert page.locator(".word:disabled").inner_text().startswith("in")
+    page.click(".word:has-text('navy')")
+    assert page.get_attribute(".word:has-text('navy')", "aria-pressed") == "true"
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#explanation")
+
+
+def test_the_keyboard_is_enough(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address)
+    page.wait_for_selector(".card")
+    focused = "document.activeElement.id || document.activeElement.className"
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate(focused) == "heading"
+    page.keyboard.press("/")
+    assert page.evaluate(focused) == "text"
+    page.keyboard.type("shoes")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(RESULTS)
+    first = names(page)
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate(focused) == "picture":
+            break
+    position = "[...document.querySelectorAll('.picture')].indexOf(document.activeElement)"
+    assert page.evaluate(position) == 0
+    columns = page.evaluate(
+        "getComputedStyle(document.querySelector('#grid')).gridTemplateColumns.split(' ').length"
+    )
+    for key, place in (
+        ("ArrowRight", 1),
+        ("ArrowDown", 1 + columns),
+        ("ArrowLeft", columns),
+        ("ArrowUp", 0),
+        ("End", 23),
+        ("ArrowRight", 23),
+        ("Home", 0),
+        ("ArrowRight", 1),
+    ):
+        page.keyboard.press(key)
+        assert page.evaluate(position) == place, key
+    page.keyboard.press("Tab")  # the card's own buttons, then out of the grid
+    assert page.evaluate(focused) == "rate down"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "more"
+    for _ in range(3):
+        page.keyboard.press("Shift+Tab")
+    with page.expect_response("**/api/v1/search"):
+        page.keyboard.press("Enter")
+    assert steps(page) == ["shoes", first[1]] and page.evaluate(focused) == "text"
+
+
+def test_screen_readers_are_told(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address)
+    ask(page, "shoes")
+    assert page.inner_text("#status") == "24 and more results"
+    nameless = page.evaluate(
+        """[...document.querySelectorAll("button, input, summary, img")].filter((one) =>
+          one.checkVisibility() && one.tagName !== "IMG" && !(one.getAttribute("aria-label")
+          || one.labels?.length || one.textContent.trim())).map((one) => one.outerHTML)"""
+    )
+    assert nameless == []
+    assert page.locator("[aria-current=step]").count() == 1
+    assert page.evaluate(
+        "[...document.querySelectorAll('img')].every((one) => one.hasAttribute('alt'))"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_screen_is_enough(
+    open_page: Callable[..., Any], address: str, scheme: str
+) -> None:
+    page = open_page(
+        address, viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True
+    )
+    for prepare in (lambda: ask(page, "a long text " * 12), lambda: act(page, ".card .picture")):
+        prepare()
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        small = page.evaluate(
+            """[...document.querySelectorAll("main button")].filter((one) => one.checkVisibility()
+            && one.getBoundingClientRect().height < 28).map((one) => one.outerHTML)"""
+        )
+        assert small == []
+    boxes = [page.locator(".picture").nth(n).bounding_box() for n in range(2)]
+    assert boxes[0]["y"] == boxes[1]["y"] and boxes[0]["width"] > 140
+    # readable: the text's contrast against the ground
+    colours = page.evaluate(
+        "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+    )
+    light, dark = sorted((luminance(colour) for colour in colours), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) > 7
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of ``rgb(r, g, b)``, WCAG 2.2."""
+    parts = [int(part) / 255 for part in colour[4:-1].split(",")]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_a_key_is_asked_for(
+    open_page: Callable[..., Any], tmp_path: Path, large_gallery: Gallery
+) -> None:
+    server = Server(large_gallery, api_keys=(KEY,))
+    try:
+        page = open_page(server.start(), expected="401")
+        page.wait_for_selector("#key-dialog[open]")
+        page.fill("#key", "wrong")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#key-text:has-text('does not open')")
+        page.wait_for_selector("#key-dialog[open]")
+        page.fill("#key", KEY)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".card img[src^='blob:']")
+        ask(page, "in red")
+        assert len(names(page)) == 24
+    finally:
+        server.stop()
