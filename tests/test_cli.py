@@ -225,6 +225,29 @@ def test_searching_and_measuring_work_without_the_extra_for_training() -> None:
     assert found.stdout == "[]\n"
 
 
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra"),
+    [
+        ("accelerate", ["train", "mini"], "train"),
+        ("diffusers", ["quickstart"], "generate"),
+        ("fastapi", ["serve", "shop"], "serve"),
+    ],
+)
+def test_a_command_names_the_extra_that_it_needs(
+    package: str, arguments: list[str], extra: str, tmp_path: Path
+) -> None:
+    script = (
+        f"import sys; sys.modules[{package!r}] = None; sys.argv[1:] = {arguments!r};"
+        "from tmcir.cli import main; main()"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
+    )
+    line = f'error: {package} is not installed: `pip install "tmcir[{extra}]"` brings it\n'
+    assert (found.returncode, found.stderr) == (2, line)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_importing_the_package_loads_no_model_library() -> None:
     script = "import sys, tmcir; print('torch' in sys.modules, 'transformers' in sys.modules)"
     found = subprocess.run(

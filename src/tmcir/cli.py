@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from tmcir import __version__
-from tmcir.errors import TMCIRError
+from tmcir.errors import TMCIRError, missing_package
 
 if TYPE_CHECKING:
     from tmcir.data.dataset import Dataset
@@ -584,16 +584,13 @@ def serve_gallery(
 
     Example: `tmcir serve shop --port 8000`
     """
-    try:
-        from tmcir.service import (
-            ServiceSettings,
-            allowed_hosts,
-            check_address,
-            keys_from_environment,
-            serve,
-        )
-    except ImportError as error:
-        raise TMCIRError(f'{error}; install it with `pip install "tmcir[serve]"`') from None
+    from tmcir.service import (
+        ServiceSettings,
+        allowed_hosts,
+        check_address,
+        keys_from_environment,
+        serve,
+    )
 
     settings = ServiceSettings(
         title=title,
@@ -772,6 +769,11 @@ def main() -> None:
         sys.exit(app(standalone_mode=False))
     except TMCIRError as error:
         _fail(str(error))
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        _fail(str(missing))
     except TyperException as error:  # an unknown command, a value of the wrong kind
         _fail_usage(error)
     except KeyboardInterrupt:

@@ -22,6 +22,27 @@ class QueryError(TMCIRError):
     """A query that is well formed but points nowhere."""
 
 
+# What each extra of the package brings, by the names that are imported.
+_EXTRAS = {
+    "train": ("accelerate", "peft", "tensorboard"),
+    "generate": ("diffusers",),
+    "benchmark": ("matplotlib", "scipy"),
+    "serve": ("fastapi", "uvicorn", "multipart", "python_multipart", "prometheus_client"),
+    "milvus": ("pymilvus", "sqlglot"),
+}
+
+
+def missing_package(error: ModuleNotFoundError) -> TMCIRError | None:
+    """Build the error for a package of an extra that is not installed; None for any other."""
+    package = (error.name or "").partition(".")[0]
+    for extra, packages in _EXTRAS.items():
+        if package in packages:
+            return TMCIRError(
+                f'{package} is not installed: `pip install "tmcir[{extra}]"` brings it'
+            )
+    return None
+
+
 def first_line(error: BaseException) -> str:
     """Return what an error of a library says, cut to one line; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

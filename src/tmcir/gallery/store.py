@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tmcir.errors import TMCIRError
+from tmcir.errors import missing_package
 
 Value = int | float | str | None
 Kind = Literal["integer", "number", "text"]
@@ -250,7 +250,5 @@ def _open_milvus(uri: str, exact_up_to: int) -> Store:
     try:
         from tmcir.gallery.milvus import MilvusStore
     except ModuleNotFoundError as error:
-        raise TMCIRError(
-            f"{uri}: {error.name} is not installed; `pip install 'tmcir[milvus]'`"
-        ) from None
+        raise missing_package(error) or error from None
     return MilvusStore(uri, exact_up_to)
