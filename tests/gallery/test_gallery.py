@@ -48,9 +48,9 @@ def content(uri: Path) -> dict[str, tuple[Any, ...]]:
     """All that a gallery holds, by id."""
     store = open_store(uri)
     files, metadata = store.files(), store.metadata()
-    vectors = store.vectors(list(files))
+    vectors, thumbnails = store.vectors(list(files)), store.thumbnails(list(files))
     return {
-        name: (vectors[name].tolist(), files[name], metadata[name], store.thumbnail(name))
+        name: (vectors[name].tolist(), files[name], metadata[name], thumbnails.get(name))
         for name in sorted(files)
     }
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.gallery.fake import FakeModel, draw_photos
+from tmcir.data.images import jpeg_thumbnail
 from tmcir.errors import TMCIRError, UnknownItemError
 from tmcir.gallery import Gallery, Query
 from tmcir.gallery.duplicates import fold
@@ -150,13 +152,38 @@ def test_pages_join_without_gap_or_overlap(tmp_path: Path, exact_up_to: int) -> 
 
 
 def test_folding_by_hand() -> None:
-    degrees = np.radians([0, 5, 12, 90, 13])  # cos 5 = 0.996, cos 12 = 0.978, cos 13 = 0.974
+    degrees = np.radians([0, 5, 12, 90, 13, 1])  # cos 5 = 0.996, cos 12 = 0.978, cos 13 = 0.974
     vectors = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)
-    ranked = Neighbours(list("abcde"), np.linspace(1, 0, 5), vectors)
-    rows: dict[str, dict[str, Any]] = {name: {"content_hash": name} for name in "abcde"}
+    ranked = Neighbours(list("abcdef"), np.linspace(1, 0, 6), vectors)
+    rows: dict[str, dict[str, Any]] = {name: {"content_hash": name} for name in "abcdef"}
     rows["d"]["content_hash"] = "a"  # equal bytes, whatever the vectors say
-    # c is 7 degrees from b, but b is not kept; e is 1 degree from c
-    assert fold(ranked, rows) == {0: [1, 3], 2: [4]}
+    stripes = Image.fromarray(np.tile(np.asarray([0, 255], np.uint8).repeat(8), (16, 1)))
+    upright, across = (
+        jpeg_thumbnail(image.convert("RGB").resize((64, 64)), 64)
+        for image in (stripes, stripes.rotate(90))
+    )
+    thumbnails = dict.fromkeys("abce", upright)
+    # c is 7 degrees from b, but b is not kept; e is 1 degree from c; f has no thumbnail
+    assert fold(ranked, rows, thumbnails) == {0: [1, 3], 2: [4], 5: []}
+    thumbnails["b"] = across  # shows something else, 5 degrees from a and 7 from c
+    assert fold(ranked, rows, thumbnails) == {0: [3], 1: [], 2: [4], 5: []}
+    assert fold(Neighbours([], np.empty(0), vectors[:0]), {}, {}) == {}
+
+
+def test_a_recompressed_copy_is_folded_and_another_photo_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    blocks = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    photo = Image.fromarray(blocks).resize((200, 200))
+    photo.save(folder / "a.png")
+    photo.resize((120, 120)).save(folder / "b.jpg", quality=50)
+    photo.rotate(90).save(folder / "c.png")
+    model = FakeModel()
+    model.encode_images = lambda images: torch.eye(48)[:1].repeat(len(images), 1)  # type: ignore[method-assign]
+    gallery = Gallery.open(tmp_path / "shop", model)
+    gallery.add(folder)
+    hits = gallery.search(item="a.png", fold_duplicates=True)
+    assert [(hit.id, hit.duplicates) for hit in hits] == [("a.png", ("b.jpg",)), ("c.png", ())]
 
 
 def test_thumbnails_are_bounded_jpegs(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_rows_are_read_as_they_were_written(uri: str) -> None:
     assert again.metadata() == dict(zip(given.ids, given.metadata, strict=True))
     name = given.ids[7]
     np.testing.assert_array_equal(again.vectors([name, "none"])[name], given.vectors[7])
-    assert again.thumbnail(name) == b"jpeg 7" and again.thumbnail("none") is None
+    assert again.thumbnails([name, "none"]) == {name: b"jpeg 7"}
     assert again.file(name) == given.files[7] and again.file("none") is None
     expected = {"id": name, "path": "/photos/7", "content_hash": "7", **given.metadata[7]}
     assert again.rows([name, "none"]) == {name: expected}
@@ -114,7 +114,7 @@ def test_insert_keeps_update_changes_and_remove_removes(uri: str) -> None:
     assert store.file(other.ids[3]) == changed
     assert store.metadata()[other.ids[3]] == {"year": 1, "price": None, "colour": None}
     np.testing.assert_array_equal(store.vectors([other.ids[3]])[other.ids[3]], first.vectors[3])
-    assert store.thumbnail(other.ids[3]) == b"jpeg 3"
+    assert store.thumbnails(other.ids[3:4]) == {other.ids[3]: b"jpeg 3"}
     assert store.remove([*other.ids[:5], "stranger"]) == 5
     store.tidy()
     assert len(store) == 15 and other.ids[3] not in store.files()

@@ -89,7 +89,7 @@ def reference(store: Store, image_size: int, query: Query) -> ImageSource:
             return read_image(known.path, image_size)
     except (ImageError, OSError):
         pass  # gone or broken since
-    thumbnail = store.thumbnail(query.item)
+    thumbnail = store.thumbnails([query.item]).get(query.item)
     if thumbnail is None:
         raise TMCIRError(f"{known.path}: this photo is gone or has changed; index the photos anew")
     return read_image(Image.open(io.BytesIO(thumbnail)))

@@ -333,7 +333,7 @@ class Gallery:
             TMCIRError: There is no gallery, or one that is older than thumbnails.
         """
         self._require()
-        stored = self._store.thumbnail(name)
+        stored = self._store.thumbnails([name]).get(name)
         if stored is None:
             self.item(name)
             raise TMCIRError(
@@ -404,8 +404,8 @@ class Gallery:
             more_like: Ids of photos of the gallery; results move towards them.
             less_like: Ids of photos of the gallery; results move away from them.
             offset: Results to leave out before the first: page 3 of 20 has the offset 40.
-            fold_duplicates: Show photos with equal bytes or nearly equal vectors once; see
-                `tmcir.gallery.duplicates.fold`.
+            fold_duplicates: Show photos with equal bytes, or nearly equal vectors and pixels, once;
+                see `tmcir.gallery.duplicates.fold`.
 
         Raises:
             UnknownItemError: An id is not in the gallery.
@@ -493,7 +493,7 @@ class Gallery:
         while True:
             found = self._store.nearest(vector, depth, where)
             rows = self._store.rows(found.ids)
-            kept = fold(found, rows)
+            kept = fold(found, rows, self._store.thumbnails(found.ids))
             if len(kept) > offset + k or len(found.ids) < depth:
                 break
             depth *= 2

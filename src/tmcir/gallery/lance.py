@@ -186,7 +186,7 @@ class LanceStore(Store):
                 self._build_index(rows)
 
     def _build_index(self, rows: int) -> None:
-        # one graph a million vectors, as LanceDB advises; the two are the graph's own settings
+        # one graph a million vectors, as LanceDB advises; the others are the graph's own settings
         graph = HnswSq("dot", num_partitions=math.ceil(rows / 2**20), m=20, ef_construction=150)
         self._table.create_index("vector", config=graph)
         self._table.create_index("id", config=BTree())  # photos are looked up by id
@@ -214,7 +214,7 @@ class LanceStore(Store):
         self, vector: NDArray[np.float32], where: str | None, count: int
     ) -> tuple[list[str], NDArray[np.float32]]:
         query = self._table.search(vector, vector_column_name="vector").distance_type("dot")
-        query = query.limit(count).ef(2 * count).select(["id", "vector", "_distance"])
+        query = query.limit(count).ef(4 * count).select(["id", "vector", "_distance"])
         if where is None:
             found = query.to_arrow()
         else:
@@ -242,11 +242,11 @@ class LanceStore(Store):
         found = self._read([*_FILE], _is_one_of([name])).to_pylist()
         return FileState(*found[0].values()) if found else None
 
-    def thumbnail(self, name: str) -> bytes | None:
+    def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
         if _THUMBNAIL not in self._table.schema.names:
-            return None
-        found = self._read([_THUMBNAIL], _is_one_of([name]))[_THUMBNAIL].to_pylist()
-        return found[0] if found else None
+            return {}
+        found = self._read(["id", _THUMBNAIL], _is_one_of(ids)).to_pylist()
+        return {row["id"]: row[_THUMBNAIL] for row in found if row[_THUMBNAIL] is not None}
 
     def info(self) -> StoreInfo:
         half = self._table.schema.field("vector").type.value_type == pa.float16()

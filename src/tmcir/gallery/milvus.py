@@ -183,7 +183,7 @@ class MilvusStore(Store):
                 filter=condition,
                 limit=count,
                 output_fields=["vector"],
-                search_params={"params": {"ef": min(2 * count, _LONGEST_EFFORT)}},
+                search_params={"params": {"ef": min(4 * count, _LONGEST_EFFORT)}},
                 consistency_level=self._consistency,
             )
         vectors = [hit["entity"]["vector"] for hit in found]
@@ -225,9 +225,9 @@ class MilvusStore(Store):
         found = self._by_id([name], ["id", *_FILE])
         return FileState(*(found[name][key] for key in _FILE)) if found else None
 
-    def thumbnail(self, name: str) -> bytes | None:
-        found = self._by_id([name], ["id", _THUMBNAIL])
-        return base64.b64decode(found[name][_THUMBNAIL]) if found else None
+    def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
+        found = self._by_id(ids, ["id", _THUMBNAIL])
+        return {name: base64.b64decode(row[_THUMBNAIL]) for name, row in found.items()}
 
     def info(self) -> StoreInfo:
         index = self._index()

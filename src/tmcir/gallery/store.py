@@ -191,8 +191,8 @@ class Store(Protocol):
     def file(self, name: str) -> FileState | None:
         """Return the state of a photo, or None where there is no such row."""
 
-    def thumbnail(self, name: str) -> bytes | None:
-        """Return the JPEG of a row, or None where there is no such row or no thumbnail in it."""
+    def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Return the JPEG files of some rows by id; rows without one are left out."""
 
     def info(self) -> StoreInfo:
         """Return what the store says of itself."""
