@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tmcir.data.images import check_image, list_images, on_one_line, read_image
+from tmcir.data.images import (
+    check_image,
+    list_images,
+    on_one_line,
+    read_image,
+    read_image_stream,
+)
 from tmcir.errors import ImageError, TMCIRError
 
 
@@ -392,3 +398,27 @@ def test_list_images_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(TMCIRError, match="none: no such folder"):
         list_images(tmp_path / "none")
     assert list_images(tmp_path) == []
+
+
+# Open files
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
+def test_an_open_file_is_read_as_its_path_is(tmp_path: Path, kind: str) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "a", kind)
+    with (tmp_path / "a").open("rb") as stream:
+        for side in (None, 10):
+            expected = np.asarray(read_image(tmp_path / "a", side))
+            stream.seek(0)
+            np.testing.assert_array_equal(np.asarray(read_image_stream(stream, side)), expected)
+        stream.seek(0)
+        with pytest.raises(ImageError, match=r"^80 x 60 pixels, more"):
+            read_image_stream(stream, maximum_pixels=1_000)
+        assert not stream.closed
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"", "empty file"), (b"text", "not an image")])
+def test_an_open_file_that_is_no_image_says_so(content: bytes, reason: str) -> None:
+    with pytest.raises(ImageError, match=f"^{reason}"):
+        read_image_stream(io.BytesIO(content))

@@ -219,3 +219,22 @@ def test_what_is_not_supported_is_refused(settings: dict[str, Any], named: str) 
     with pytest.raises(TMCIRError, match=named) as caught:
         ImagePreprocessor.from_dict(settings, 224)
     assert "\n" not in str(caught.value)
+
+
+# Region
+
+
+@pytest.mark.parametrize(
+    ("fit", "size", "region"),
+    [
+        ("crop", (40, 40), (0, 0, 1, 1)),
+        ("crop", (40, 20), (0.25, 0, 0.75, 1)),  # the middle 20 of 40
+        ("crop", (20, 80), (0, 0.375, 1, 0.625)),  # 20 of 80: a quarter
+        ("pad", (40, 20), (0, -0.5, 1, 1.5)),  # 40 high where the image has 20: 10 more each side
+        ("pad", (20, 80), (-1.5, 0, 2.5, 1)),  # 80 wide where it has 20: 30 more each side
+    ],
+)
+def test_the_region_is_what_the_square_shows(
+    fit: Any, size: tuple[int, int], region: tuple[float, ...]
+) -> None:
+    assert ImagePreprocessor(size=8, fit=fit).region(*size) == region

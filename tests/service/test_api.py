@@ -12,6 +12,8 @@ from PIL import Image
 
 from tests.gallery.fake import FakeModel
 from tests.service.conftest import error_code, make_gallery
+from tests.tiny import build_model, draw_catalogue
+from tmcir.data.fashion_products import FashionProducts
 from tmcir.gallery import Gallery, Hit
 from tmcir.service.searcher import page
 
@@ -211,6 +213,26 @@ def test_explain_takes_an_upload(client: TestClient) -> None:
         data={"query": '{"turns": [{"upload": true, "text": "in navy"}]}'},
     )
     assert response.status_code == 200 and len(response.json()["words"]) == 2
+
+
+def test_a_model_of_ours_is_served(tmp_path: Path, serve: Callable[..., TestClient]) -> None:
+    root = draw_catalogue(tmp_path / "products", items=12)
+    model = build_model(FashionProducts(root, "train"))
+    gallery = Gallery.open(tmp_path / "shop", model)
+    gallery.add(root / "images", root / "styles.csv")
+    client = serve(gallery)
+    turns = [{"item": "100.jpg", "text": "red striped jeans", "balance": 0.4}]
+    hits = search(client, turns, k=3)["hits"]
+    expected = gallery.search(
+        item="100.jpg", text="red striped jeans", balance=0.4, k=3, where="id != '100.jpg'"
+    )
+    assert [hit["id"] for hit in hits] == [hit.id for hit in expected]
+    told = client.post("/api/v1/explain", json={"turns": turns}).json()
+    assert told["grid"] == {"rows": 2, "columns": 2}
+    assert told["region"] == {"left": 0, "top": 0, "right": 1, "bottom": 1}
+    assert told["gate"]["image"] + told["gate"]["text"] == pytest.approx(2)
+    merged = sum(len(word["patches"]) for word in told["words"])
+    assert told["matched_share"] == merged / 4
 
 
 # The gallery

@@ -34,8 +34,12 @@ class ServiceError(HTTPException):
 
 def busy() -> ServiceError:
     """Build the answer of a service that has as much to do as it takes on."""
-    message = f"too many requests at once; try again in {RETRY_AFTER} s"
-    return ServiceError(503, "busy", message, {"Retry-After": str(RETRY_AFTER)})
+    return not_now("busy", f"too many requests at once; try again in {RETRY_AFTER} s")
+
+
+def not_now(code: str, message: str) -> ServiceError:
+    """Build the answer of a service that may do later what it cannot do now."""
+    return ServiceError(503, code, message, {"Retry-After": str(RETRY_AFTER)})
 
 
 def error_response(error: HTTPException) -> Response:
@@ -80,7 +84,7 @@ def add_error_handlers(app: FastAPI) -> None:
         # Not the client's fault, and the message names folders of this machine.
         log_exception("gallery", error)
         return error_response(
-            ServiceError(503, "unavailable", "the gallery cannot answer now; try again later")
+            not_now("unavailable", "the gallery cannot answer now; try again later")
         )
 
 

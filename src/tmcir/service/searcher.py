@@ -27,7 +27,7 @@ from tmcir.gallery import (
 )
 from tmcir.gallery.store import Value
 from tmcir.models import Explanation
-from tmcir.service.errors import ServiceError, busy, refused
+from tmcir.service.errors import ServiceError, busy, not_now, refused
 from tmcir.service.metrics import Metrics, Steps
 from tmcir.service.schemas import MAXIMUM_FACET_VALUES, SearchRequest, TrailRequest
 from tmcir.service.settings import ServiceSettings
@@ -84,7 +84,7 @@ class Searcher:
             TMCIRError: The gallery cannot be read.
         """
         if not self._worker.alive:
-            raise ServiceError(503, "closing", "the service is starting or shutting down")
+            raise not_now("closing", "the service is starting or shutting down")
         await self.read(self.gallery.columns)
 
     async def read(self, work: Callable[[], T]) -> T:
@@ -226,7 +226,7 @@ class Searcher:
         except BusyError:
             raise busy() from None
         except ClosedError:
-            raise ServiceError(503, "closing", "the service is shutting down") from None
+            raise not_now("closing", "the service is shutting down") from None
 
     def _page(
         self,

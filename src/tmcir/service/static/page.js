@@ -96,6 +96,7 @@ const itemPath = (id) => id.split("/").map(encodeURIComponent).join("/");
 function thumbnail(id, alternative = "") {
   const image = make("img", { alt: alternative, loading: "lazy", decoding: "async" });
   image.addEventListener("error", () => image.classList.add("unseen"));
+  image.addEventListener("load", () => URL.revokeObjectURL(image.src)); // of a blob: address only
   thumbnailAddress(id).then((address) => image.setAttribute("src", address), () => {});
   return image;
 }
