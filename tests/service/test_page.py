@@ -429,5 +429,6 @@ def test_a_key_is_asked_for(
         page.wait_for_selector(".card img[src^='blob:']")
         ask(page, "in red")
         assert len(names(page)) == 24
+        page.close()  # before the service: pictures may still be on their way
     finally:
         server.stop()
