@@ -3,16 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PHOTOS ?= ../shared/data/fashion-products
 
 .PHONY: quickstart test check format docs constraints clean
 
-quickstart: $(READY)  ## Train the short recipe on product photos, measure it, search with it
-	$(BIN)/tmcir train fashion-products-short dataset.root=$(PHOTOS)
-	$(BIN)/tmcir evaluate runs/fashion-products-short/model --dataset fashion-products --root $(PHOTOS)
-	$(BIN)/tmcir index runs/fashion-products-short/gallery $(PHOTOS)/images \
-		--metadata $(PHOTOS)/styles.csv --model runs/fashion-products-short/model
-	$(BIN)/tmcir search runs/fashion-products-short/gallery --text "a red shirt for men" -k 5
+quickstart: $(READY)  ## Everything, small: draw, edit, train, measure, index, search
+	$(BIN)/tmcir quickstart
 
 test: $(READY)  ## Run the tests
 	$(BIN)/python -m pytest -n auto

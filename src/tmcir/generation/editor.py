@@ -123,8 +123,13 @@ class Editor:
         # Where it is empty the pipeline's own default counts: zeros, not empty words, for SDXL.
         if self._settings.negative_prompt:
             arguments["negative_prompt"] = [self._settings.negative_prompt] * len(prompts)
-        # At every call, SDXL's autoencoder is said to be cast otherwise than it should be.
-        with hushed("diffusers.models.modeling_utils"):
+        # At every call, SDXL's autoencoder is said to be cast otherwise than it should be, and
+        # whatever a batch's longest text is cut by is shown for all of its texts.
+        with hushed(
+            "diffusers.models.modeling_utils",
+            "diffusers.pipelines",
+            "transformers.tokenization_utils_base",
+        ):
             result = self._pipeline(
                 prompt=prompts, image=images, generator=generators, output_type="pil", **arguments
             )

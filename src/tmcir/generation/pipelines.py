@@ -144,12 +144,14 @@ def import_pipeline(name: str) -> Any:
 
 
 @contextmanager
-def hushed(name: str) -> Iterator[None]:
-    """Keep the warnings of a library's logger off the terminal."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def hushed(*names: str) -> Iterator[None]:
+    """Keep the warnings of libraries' loggers off the terminal."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

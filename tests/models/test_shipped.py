@@ -1,0 +1,53 @@
+"""The weights that ship: what they promise of size, and that they do what they were trained for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import tmcir
+from tmcir.data.rendered.catalogue import RenderedCatalogue
+from tmcir.shipped import EDITOR_INDEX, MODEL_INDEX, shipped_folder, shipped_names
+
+LARGEST = {"mini": 20e6, "mini-editor": 20e6}
+NAMES = [*shipped_names(MODEL_INDEX), *shipped_names(EDITOR_INDEX)]
+
+
+def folder_of(name: str) -> Path:
+    folder = shipped_folder(name, MODEL_INDEX) or shipped_folder(name, EDITOR_INDEX)
+    assert folder is not None
+    return folder
+
+
+def size_of(name: str) -> int:
+    return sum(file.stat().st_size for file in folder_of(name).rglob("*") if file.is_file())
+
+
+def test_a_model_and_an_editor_ship() -> None:
+    assert NAMES == ["mini", "mini-editor"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_weights_are_small_safe_and_measured(name: str) -> None:
+    files = [file for file in folder_of(name).rglob("*") if file.is_file()]
+    assert size_of(name) <= LARGEST[name]
+    assert {file.suffix for file in files} <= {".json", ".md", ".safetensors", ".txt"}
+    card = (folder_of(name) / "README.md").read_text(encoding="utf-8")
+    assert "seed" in card and "## Measured" in card and "## Limits" in card
+
+
+def test_all_that_ships_stays_under_forty_megabytes() -> None:
+    assert sum(map(size_of, NAMES)) < 40e6
+
+
+def test_mini_finds_what_a_sum_does_not(tmp_path: Path) -> None:
+    # Few garments, so that the margin is far beyond chance: queries that say what to change are
+    # answered better by the fusion than by any of what needs none.
+    garments = RenderedCatalogue(tmp_path, "test", items=150, queries=150)
+    model = tmcir.load("mini")
+    score = {
+        method: tmcir.evaluate(model, garments, method=method).score
+        for method in ("tmcir", "sum", "image", "text")
+    }
+    assert score["tmcir"] > 1.1 * max(score["sum"], score["image"], score["text"])
