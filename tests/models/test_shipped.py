@@ -41,13 +41,13 @@ def test_all_that_ships_stays_under_forty_megabytes() -> None:
     assert sum(map(size_of, NAMES)) < 40e6
 
 
-def test_mini_finds_what_a_sum_does_not(tmp_path: Path) -> None:
-    # Few garments, so that the margin is far beyond chance: queries that say what to change are
-    # answered better by the fusion than by any of what needs none.
+def test_mini_composes_better_than_what_needs_no_fusion(tmp_path: Path) -> None:
+    # Few garments, and drawn and measured alike everywhere: what is wanted is no figure, but
+    # that the weights, their tokenizer and their preprocessing still belong together.
     garments = RenderedCatalogue(tmp_path, "test", items=150, queries=150)
     model = tmcir.load("mini")
     score = {
         method: tmcir.evaluate(model, garments, method=method).score
         for method in ("tmcir", "sum", "image", "text")
     }
-    assert score["tmcir"] > 1.1 * max(score["sum"], score["image"], score["text"])
+    assert score["tmcir"] > 1.05 * score["sum"] > 1.05 * score["image"] > 2 * score["text"]

@@ -163,6 +163,52 @@ def test_frozen_towers_stay_as_they_are(catalogue: Path, tmp_path: Path) -> None
     assert any(key.startswith("fusion.") for key in changed)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_run_goes_on_from_towers_or_from_a_whole_model(
+    kept: bool, catalogue: Path, tmp_path: Path
+) -> None:
+    stage = {"epochs": 1, "batch_size": 16, "learning_rate": 2.0e-3}
+    first = train(load_recipe(write_recipe(tmp_path / "a.yaml", catalogue, stages={"fuse": stage})))
+    hardly = {**stage, "learning_rate": 1.0e-9}
+    model = {"source": str(first), **({"keep_method": True} if kept else {"fusion": FUSION})}
+    path = write_recipe(tmp_path / "b.yaml", catalogue, model=model, stages={"fuse": hardly})
+    second = train(load_recipe(path))
+    before, after = (tmcir.load(folder, device="cpu").state_dict() for folder in (first, second))
+    name = "fusion.token_input.weight"
+    assert torch.allclose(before[name], after[name], atol=1e-5) == kept
+    towers = [key for key in before if key.startswith("encoder.clip.text_model")]
+    assert all(torch.allclose(before[key], after[key], atol=1e-5) for key in towers)
+
+
+def test_a_method_that_the_source_has_not_cannot_be_kept(catalogue: Path, tmp_path: Path) -> None:
+    stage = {"fuse": {"epochs": 1, "batch_size": 16}}
+    model = {
+        "build": {**TOWERS, "vocabulary_size": 300, "text_length": 12},
+        "method": {"name": "tirg"},
+    }
+    first = train(
+        load_recipe(write_recipe(tmp_path / "a.yaml", catalogue, model=model, stages=stage))
+    )
+    kept = {"source": str(first), "keep_method": True}
+    path = write_recipe(tmp_path / "b.yaml", catalogue, model=kept, stages=stage)
+    with pytest.raises(TMCIRError, match=r"model\.keep_method: the method of .* is tirg"):
+        train(load_recipe(path))
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        ({"build": {}, "keep_method": True}, "keep_method needs a source"),
+        ({"source": "a", "keep_method": True, "fusion": FUSION}, "give no method and no fusion"),
+    ],
+)
+def test_a_method_is_kept_from_a_source_alone(
+    model: dict[str, Any], problem: str, catalogue: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TMCIRError, match=problem):
+        load_recipe(write_recipe(tmp_path / "a.yaml", catalogue, model=model))
+
+
 def test_lora_trains_adapters_and_saves_a_plain_model(catalogue: Path, tmp_path: Path) -> None:
     stage = {"epochs": 1, "batch_size": 16, "lora": {"rank": 2}}
     path = write_recipe(tmp_path / "run.yaml", catalogue, stages={"fuse": stage})

@@ -50,6 +50,11 @@ class ModelSettings(Settings):
     source: str | None = Field(
         default=None, description="Model directory, or folder or hub id of a CLIP, to start from."
     )
+    keep_method: bool = Field(
+        default=False,
+        description="Go on from the source's method and not only from its towers; method and fusion"
+        " do not count then.",
+    )
     build: TowerSettings | None = Field(default=None, description="Towers built from nothing.")
     method: MethodSettings = Field(
         default=TmcirSettings(), description="How queries are composed, by name."
@@ -73,6 +78,10 @@ class ModelSettings(Settings):
     def _one_of(self) -> ModelSettings:
         if (self.source is None) == (self.build is None):
             raise ValueError("give either source or build")
+        if self.keep_method and self.source is None:
+            raise ValueError("keep_method needs a source, whose method it keeps")
+        if self.keep_method and {"method", "fusion"} & self.model_fields_set:
+            raise ValueError("keep_method keeps the source's: give no method and no fusion")
         return self
 
 

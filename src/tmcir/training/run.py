@@ -141,10 +141,22 @@ def _broken(recipe: Recipe, dataset: Dataset, accelerator: Accelerator) -> froze
 
 
 def build_model(settings: ModelSettings, dataset: Dataset) -> TMCIR:
-    """Build the towers from nothing, or load them, and put the method on them."""
+    """Build the towers from nothing, or load them, and put the method on them.
+
+    Raises:
+        TMCIRError: The source cannot be loaded, or its method is to be kept and is not the one
+            that the recipe trains.
+    """
     method, arguments = method_arguments(settings.method, settings.fusion)
     if settings.source is not None:
         towers = load(settings.source, device="cpu")
+        if settings.keep_method:
+            if towers.method != method:
+                raise TMCIRError(
+                    f"model.keep_method: the method of {settings.source} is {towers.method}, but"
+                    f" the stages are those of {method}"
+                )
+            return towers
         return TMCIR(towers.encoder, arguments, method=method)
     assert settings.build is not None
     build = settings.build.model_dump()
