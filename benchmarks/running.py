@@ -15,12 +15,16 @@ from pathlib import Path
 
 @contextmanager
 def running_service(gallery: str, *options: str) -> Iterator[str]:
-    """Run ``tmcir serve`` on a free port, and yield its address; its log goes to service.log."""
+    """Run ``tmcir serve`` on a free port, logging to runs/service.log, and yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "tmcir", "serve", gallery, "--port", str(port), *options]
-    with Path("service.log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+    Path("runs").mkdir(exist_ok=True)
+    with (
+        Path("runs/service.log").open("wb") as log,
+        subprocess.Popen(command, stderr=log) as process,
+    ):
         address = f"http://127.0.0.1:{port}"
         try:
             _wait(process, address)
@@ -39,7 +43,7 @@ def memory(address: str) -> float:
 def _wait(process: subprocess.Popen[bytes], address: str) -> None:
     while True:
         if process.poll() is not None:
-            sys.exit("the service has stopped; service.log says why")
+            sys.exit("the service has stopped; runs/service.log says why")
         try:
             with urllib.request.urlopen(f"{address}/readyz"):
                 return
