@@ -156,7 +156,11 @@ def test_two_processes_give_the_gradients_of_one(catalogue: Path, tmp_path: Path
         )
         for rank in range(2)
     ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    try:
+        assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
     for rank in range(2):
         found = json.loads((tmp_path / f"{rank}.json").read_text())
         for key, value in alone.items():
@@ -184,6 +188,8 @@ def run_one_process(catalogue: Path, result: Path) -> None:
             }
         )
     )
+    del wrapped, loss, found
+    accelerator.free_memory()  # as a training does before it ends
     accelerator.end_training()
 
 

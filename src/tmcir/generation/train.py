@@ -86,6 +86,7 @@ def train_editor(recipe: EditorRecipe) -> Path:
     if accelerator.is_main_process:
         save_pipeline(pipeline, target, editor_card(recipe))
     accelerator.wait_for_everyone()
+    accelerator.free_memory()  # what outlives the process group may wait for it for ever
     accelerator.end_training()
     return target
 

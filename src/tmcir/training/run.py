@@ -90,6 +90,7 @@ def train(
     if accelerator.is_main_process:
         model.save_pretrained(target)
     accelerator.wait_for_everyone()
+    accelerator.free_memory()  # what outlives the process group may wait for it for ever
     accelerator.end_training()
     return target
 
