@@ -114,7 +114,7 @@ def plain_query(
             places.append(place(0 if positions[1] is None else positions[1][i], types[1]))
             sizes.append(1 - absorbed[i])
 
-    pooled = torch.cat([v0, t0])
+    pooled = fusion.pooled_norm(torch.cat([v0, t0]))
     hidden = [fusion.query_token + fusion.pooled_input(pooled)]
     for token, where in zip(tokens, places, strict=True):
         hidden.append(fusion.token_input(fusion.token_norm(token)) + where)
@@ -134,7 +134,11 @@ def plain_query(
         sequence = sequence + layer.attention_output(torch.cat(heads, dim=-1))
         sequence = sequence + layer.mlp(layer.mlp_norm(sequence))
     o = fusion.output_norm(sequence[0])
-    g_v, g_t = (1, 1) if fusion.gate is None else 2 * torch.softmax(fusion.gate(pooled), dim=-1)
+    g_v, g_t = torch.ones(1), torch.ones(1)
+    if fusion.gate is not None:
+        logits = fusion.gate(pooled)  # those of the image, then as many of the text
+        half = len(logits) // 2
+        g_v, g_t = 2 * torch.softmax(torch.stack([logits[:half], logits[half:]]), dim=0)
     q = g_v * v0 + g_t * t0 + fusion.output.weight @ o
     return q / q.norm()
 
@@ -148,7 +152,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no positions": {"positions": False},
     "no types": {"types": False},
     "no sizes": {"sizes": False},
-    "no gate": {"gate": False},
+    "scalar gate": {"gate": "scalar"},
+    "no gate": {"gate": "none"},
+    "no norm": {"pooled_norm": False},
 }
 
 
@@ -209,11 +215,15 @@ def test_every_ablation_changes_the_query(name: str) -> None:
     image, text = make_features([3, 4])
     # The same weights, except for those that the ablation has not got.
     whole, ablated = make_fusion(), make_fusion(**ABLATIONS[name])
-    weights = {key: whole.state_dict()[key] for key in ablated.state_dict()}
+    weights = {
+        key: value if value.shape == ablated.state_dict()[key].shape else value[:2]
+        for key, value in whole.state_dict().items()
+        if key in ablated.state_dict()
+    }
     ablated.load_state_dict(weights)
     before, after = whole(image, text).query, ablated(image, text).query
     assert (before - after).abs().max() > 1e-4
-    if name in ("no positions", "no types", "no gate"):
+    if name in ("no positions", "no types", "no gate", "no norm"):
         assert len(weights) < len(whole.state_dict())
 
 

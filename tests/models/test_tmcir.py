@@ -180,6 +180,25 @@ def test_files_of_half_the_size_load_as_float32(
     assert TMCIR.from_pretrained(tmp_path / "again").identity == loaded.identity
 
 
+def test_a_model_of_the_first_format_composes_as_it_did(
+    model: TMCIR, photos: list[Path], tmp_path: Path
+) -> None:
+    """Its gate was one pair of weights, and read the pooled embeddings as they are."""
+    settings = {"hidden_size": 12, "heads": 3, "gate": "scalar", "pooled_norm": False}
+    old = TMCIR(model.encoder, settings).eval()
+    for parameter in old.fusion.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    old.save_pretrained(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    del config["fusion"]["pooled_norm"]
+    config |= {"format": "tmcir-1", "fusion": {**config["fusion"], "gate": True}}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    loaded = tmcir.load(tmp_path / "model", device="cpu")
+    assert loaded.identity == old.identity
+    texts = ["in red", "longer"]
+    torch.testing.assert_close(loaded.compose(photos[:2], texts), old.compose(photos[:2], texts))
+
+
 def test_the_model_card_survives_saving(model: TMCIR, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "first")
     (tmp_path / "first" / "README.md").write_text("# Measured\n")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from tmcir.models.matching import match
 
 if TYPE_CHECKING:
     from tmcir.models.encoder import Encoder
+
+Gate = Literal["channel", "scalar", "none"]
+"""How finely the gate weighs the pooled embeddings."""
 
 _TEXT, _PATCH, _MERGED = 0, 1, 2
 # A patch of which less than this is left has left the sequence.
@@ -101,7 +104,10 @@ class AdaptiveTokenFusion(Composer):
         positions: False leaves out the position vectors.
         types: False leaves out the vectors that tell text, patch and merged tokens apart.
         sizes: False leaves out proportional attention: a merged token counts as one.
-        gate: False fixes the gate at (1, 1).
+        gate: ``channel`` weighs image and text in every channel, ``scalar`` with one pair of
+            weights as METHOD.md does, ``none`` fixes both at 1.
+        pooled_norm: False gives gate and query token the pooled embeddings as they are, whose
+            entries are small, in place of their layer norm.
         statistics_momentum: Share of a training step in the running mean and std.
     """
 
@@ -128,7 +134,8 @@ class AdaptiveTokenFusion(Composer):
         positions: bool = True,
         types: bool = True,
         sizes: bool = True,
-        gate: bool = True,
+        gate: Gate = "channel",
+        pooled_norm: bool = True,
         statistics_momentum: float = 0.01,
     ) -> None:
         super().__init__()
@@ -156,7 +163,11 @@ class AdaptiveTokenFusion(Composer):
         self.output_norm = nn.LayerNorm(hidden_size)
         self.output = nn.Linear(hidden_size, embedding_size, bias=False)  # W
         nn.init.zeros_(self.output.weight)
-        self.gate = _gate(embedding_size, hidden_size) if gate else None
+        self.gate: nn.Module | None = None
+        if gate != "none":
+            outputs = 2 * embedding_size if gate == "channel" else 2
+            self.gate = _gate(embedding_size, hidden_size, outputs)
+        self.pooled_norm = nn.LayerNorm(2 * embedding_size) if pooled_norm else nn.Identity()
 
         self.register_buffer("similarity_mean", torch.zeros(()))
         self.register_buffer("similarity_square", torch.zeros(()))
@@ -185,14 +196,16 @@ class AdaptiveTokenFusion(Composer):
         pooled = torch.cat([image.pooled, text.pooled], dim=-1)  # [N, 2D]
         merge_map = self.match(image.tokens, text)
         tokens = self._drop_absorbed(self._merge(image.tokens, text, merge_map))
+        pooled = self.pooled_norm(pooled)
         read = self._read(pooled, tokens)
-        gate = torch.ones_like(pooled[:, :2])
+        gate = image.pooled.new_ones(len(pooled), 2, 1)
         if self.gate is not None:
-            gate = 2 * functional.softmax(self.gate(pooled).float(), dim=-1)
-        query = gate[:, :1] * image.pooled + gate[:, 1:] * text.pooled + self.output(read)
+            logits = self.gate(pooled).float().unflatten(-1, (2, -1))  # [N, 2, 1 or D]
+            gate = 2 * functional.softmax(logits, dim=1)
+        query = gate[:, 0] * image.pooled + gate[:, 1] * text.pooled + self.output(read)
         return Composition(
             query=functional.normalize(query.float(), dim=-1),
-            gate=gate,
+            gate=gate.mean(dim=-1),
             merge=merge_map,
             sequence_length=tokens.mask.shape[1] + 1,
         )
@@ -326,9 +339,9 @@ class AdaptiveTokenFusion(Composer):
         return read
 
 
-def _gate(embedding_size: int, hidden_size: int) -> nn.Sequential:
-    """Return the MLP of the gate; it starts at (0, 0), whose softmax is even."""
-    hidden, output = nn.Linear(2 * embedding_size, hidden_size), nn.Linear(hidden_size, 2)
+def _gate(embedding_size: int, hidden_size: int, outputs: int) -> nn.Sequential:
+    """Return the MLP of the gate; it starts at zero everywhere, whose softmax is even."""
+    hidden, output = nn.Linear(2 * embedding_size, hidden_size), nn.Linear(hidden_size, outputs)
     nn.init.zeros_(output.weight)
     nn.init.zeros_(output.bias)
     return nn.Sequential(hidden, nn.GELU(), output)

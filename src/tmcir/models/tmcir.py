@@ -31,7 +31,8 @@ from tmcir.models.methods import DEFAULT, build_composer
 from tmcir.models.preprocessing import ImagePreprocessor, read_squares
 
 ImageSource = str | Path | Image.Image
-FORMAT = "tmcir-1"
+FORMAT = "tmcir-2"
+FIRST_FORMAT = "tmcir-1"
 WEIGHTS = "model.safetensors"
 _FILES = ["*.json", WEIGHTS, "README.md", "*.txt"]
 _DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_files_only")
@@ -350,6 +351,8 @@ class TMCIR(
             download = {name: options[name] for name in _DOWNLOAD_OPTIONS if name in options}
             folder = Path(snapshot_download(model_id, allow_patterns=_FILES, **download))
         config = read_json(folder / "config.json")
+        if config.get("format") == FIRST_FORMAT:
+            config = _from_first_format(config)
         if config.get("format") != FORMAT:
             raise TMCIRError(f"{folder / 'config.json'}: not a TMCIR model ({FORMAT})")
         try:
@@ -421,6 +424,15 @@ def _with_merge(told: Explanation, merge: MergeMap) -> Explanation:
         image_share=merge.alpha[0, : len(told.words)].tolist(),
         threshold=float(merge.threshold[0]),
     )
+
+
+def _from_first_format(config: dict[str, Any]) -> dict[str, Any]:
+    """Say in today's settings what a model of the first format is."""
+    fusion, method = config["fusion"], config.get("method", DEFAULT)
+    if method == DEFAULT:
+        gate = "scalar" if fusion.get("gate", True) else "none"
+        fusion = {**fusion, "gate": gate, "pooled_norm": False}
+    return {**config, "format": FORMAT, "fusion": fusion}
 
 
 def _batches(items: list[Item], size: int) -> list[list[Item]]:

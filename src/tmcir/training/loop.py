@@ -215,7 +215,8 @@ def _batches(run: _Run, start: int) -> Generator[tuple[int, Batch], None, None]:
         first = place * whole + rank * share
         chosen = samples[first : first + share]
         crop = run.settings.smallest_crop
-        return make_batch(chosen, run.model, run.store, crop, run.chance(step))
+        device = run.accelerator.device
+        return make_batch(chosen, run.model, run.store, crop, run.chance(step), device)
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         coming = pool.submit(prepare, start) if start < run.total else None

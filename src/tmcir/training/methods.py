@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from tmcir.models.fusion import Gate
 from tmcir.models.methods import DEFAULT
 from tmcir.settings import Settings
 
@@ -31,7 +32,13 @@ class FusionSettings(Settings):
     positions: bool = Field(default=True, description="False: no position vectors.")
     types: bool = Field(default=True, description="False: no type vectors.")
     sizes: bool = Field(default=True, description="False: no proportional attention.")
-    gate: bool = Field(default=True, description="False: the gate stays at (1, 1).")
+    gate: Gate = Field(
+        default="channel",
+        description="One pair of weights a channel, one for all (scalar), or none: both are 1.",
+    )
+    pooled_norm: bool = Field(
+        default=True, description="False: no layer norm before gate and query token."
+    )
 
     @model_validator(mode="after")
     def _divides(self) -> FusionSettings:
