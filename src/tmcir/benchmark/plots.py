@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from statistics import median
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from tmcir.benchmark.results import GROUPS, CellResult, Results
 from tmcir.benchmark.statistics import Mean
@@ -17,6 +20,18 @@ _COLOURS = {"baseline": "#0072b2", "ablation": "#d55e00", "method": "#009e73"}
 _MARKERS = {"baseline": "o", "ablation": "s", "method": "*"}
 _SIZES = {"baseline": 6.0, "ablation": 5.5, "method": 13.0}
 _GREY = "#5c5c5c"
+# From a point to the left end of its name.
+_LEADER = {"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6, "relpos": (0.0, 0.5)}
+# Methods within this share of the plane about the middle one are a crowd, if they are so many.
+_CROWDED, _A_CROWD = 0.12, 5
+
+
+class Placed(NamedTuple):
+    """A cell on a plane."""
+
+    cell: CellResult
+    x: Mean
+    y: Mean
 
 
 def draw_results(results: Results) -> bytes:
@@ -41,20 +56,25 @@ def draw_results(results: Results) -> bytes:
     return _png(figure)
 
 
+Plane = tuple[
+    str, str, Callable[[CellResult], Mean | None], Callable[[CellResult], Mean | None], bool
+]
+"""Labels across and upward, what a cell has in each, and whether lines of equal sums belong in."""
+
+
 def draw_balance(results: Results) -> bytes:
     """Place every method on one plane: what the image and what the text adds; return a PNG.
 
     Where the dataset knows attributes, a second plane has what was kept and what was changed.
+    Where many methods lie close together, a panel below shows that part of the plane larger.
     """
-    planes: list[
-        tuple[str, str, Callable[[CellResult], Mean | None], Callable[[CellResult], Mean | None]]
-    ]
-    planes = [
+    planes: list[Plane] = [
         (
             "what the image adds to the target's score (standard deviations)",
             "what the text adds",
             lambda cell: (cell.balance or {}).get("image_contribution"),
             lambda cell: (cell.balance or {}).get("text_contribution"),
+            True,
         )
     ]
     if any("kept@10" in (cell.metrics or {}) for cell in results.cells):
@@ -64,15 +84,22 @@ def draw_balance(results: Results) -> bytes:
                 "changed@10: results that show what was asked",
                 lambda cell: (cell.metrics or {}).get("kept@10"),
                 lambda cell: (cell.metrics or {}).get("changed@10"),
+                False,
             )
         )
-    figure = Figure(figsize=(0.6 + 6.2 * len(planes), 6.4), layout="constrained")
-    panels = figure.subplots(1, len(planes), squeeze=False)[0]
-    for number, (panel, plane) in enumerate(zip(panels, planes, strict=True)):
-        _draw_plane(panel, results.cells, *plane)
-        if number == 0:
-            _draw_totals(panel)
-    panels[0].legend(
+    placed = [_placed(results.cells, plane) for plane in planes]
+    crowds = [_crowd(points) for points in placed]
+    rows = 2 if any(crowds) else 1
+    size = (0.6 + 6.2 * len(planes), 0.4 + 6.0 * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(rows, len(planes), squeeze=False)
+    for column, plane in enumerate(planes):
+        _draw_plane(panels[0, column], placed[column], crowds[column], plane)
+        if crowds[column]:
+            _draw_crowd(panels[1, column], crowds[column], plane)
+        elif rows == 2:
+            panels[1, column].set_axis_off()
+    panels[0, 0].legend(
         handles=_legend([cell for cell in results.cells if cell.balance]),
         loc="best",
         frameon=False,
@@ -84,21 +111,78 @@ def draw_balance(results: Results) -> bytes:
     return _png(figure)
 
 
+def _placed(cells: Sequence[CellResult], plane: Plane) -> list[Placed]:
+    _, _, right, up, _ = plane
+    return [Placed(cell, x, y) for cell in cells if (x := right(cell)) and (y := up(cell))]
+
+
+def _crowd(points: Sequence[Placed]) -> list[Placed]:
+    """Return the cells that lie about the middle one, too close together to be named there."""
+    if not points:
+        return []
+    across, upward = [p.x.value for p in points], [p.y.value for p in points]
+    middle, reach = (
+        (median(across), median(upward)),
+        [_CROWDED * (max(values) - min(values)) for values in (across, upward)],
+    )
+    near = [
+        p
+        for p in points
+        if abs(p.x.value - middle[0]) <= reach[0] and abs(p.y.value - middle[1]) <= reach[1]
+    ]
+    return near if _A_CROWD <= len(near) < len(points) else []
+
+
 def _draw_plane(
-    panel: Axes,
-    cells: Sequence[CellResult],
-    across: str,
-    upward: str,
-    right: Callable[[CellResult], Mean | None],
-    up: Callable[[CellResult], Mean | None],
+    panel: Axes, points: Sequence[Placed], crowd: Sequence[Placed], plane: Plane
 ) -> None:
-    placed = [(cell, x, y) for cell in cells if (x := right(cell)) and (y := up(cell))]
-    for cell, x, y in placed:
-        _point(panel, cell, x, y)
+    across, upward, _, _, sums = plane
+    for point in points:
+        _point(panel, *point)
     # By the points alone: one wide interval must not push all of them into a corner.
-    panel.set_xlim(*_around([x.value for _, x, _ in placed]))
-    panel.set_ylim(*_around([y.value for _, _, y in placed]))
-    _name(panel, [(cell.title, x.value, y.value) for cell, x, y in placed])
+    panel.set_xlim(*_around([point.x.value for point in points]))
+    panel.set_ylim(*_around([point.y.value for point in points]))
+    alone = [point for point in points if point not in crowd]
+    names = [(point.cell.title, point.x.value, point.y.value) for point in alone]
+    if crowd:
+        left, right = _around([point.x.value for point in crowd])
+        low, high = _around([point.y.value for point in crowd])
+        frame = Rectangle((left, low), right - left, high - low, fill=False, color=_GREY, zorder=2)
+        panel.add_patch(frame)
+        names.append((f"{len(crowd)} methods, below", right, high))
+    _name(panel, names)
+    _finish(panel, across, upward)
+    if sums:
+        _draw_totals(panel)
+
+
+def _draw_crowd(panel: Axes, crowd: Sequence[Placed], plane: Plane) -> None:
+    """Draw the part of a plane where cells crowd, with their names in a column of its own."""
+    across, upward, _, _, _ = plane
+    for point in crowd:
+        _point(panel, *point)
+    left, right = _around([point.x.value for point in crowd])
+    low, high = _around([point.y.value for point in crowd])
+    column = right + 0.05 * (right - left)
+    panel.set_xlim(left, right + 0.9 * (right - left))
+    panel.set_ylim(low, high)
+    ordered = sorted(crowd, key=lambda point: -point.y.value)
+    for line, (cell, x, y) in enumerate(ordered):
+        level = high - (line + 1) * (high - low) / (len(ordered) + 1)
+        panel.annotate(
+            cell.title,
+            (x.value, y.value),
+            (column, level),
+            fontsize=7.5,
+            va="center",
+            arrowprops=_LEADER,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
+            zorder=4,
+        )
+    _finish(panel, across, upward)
+
+
+def _finish(panel: Axes, across: str, upward: str) -> None:
     panel.set_xlabel(across)
     panel.set_ylabel(upward)
     panel.grid(color="#ececec", linewidth=0.8)
@@ -171,7 +255,7 @@ def _name(panel: Axes, points: Sequence[tuple[str, float, float]]) -> None:
             (x + (right - left) / 60, level),
             fontsize=7.5,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6},
+            arrowprops=_LEADER,
             zorder=4,
         )
 

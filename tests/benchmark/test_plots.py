@@ -1,0 +1,31 @@
+"""Where methods lie so close together that their names would not be read, a larger panel shows them."""
+
+from tmcir.benchmark.plots import Placed, _crowd
+from tmcir.benchmark.results import CellResult
+from tmcir.benchmark.statistics import Mean
+
+
+def points(*places: tuple[float, float]) -> list[Placed]:
+    return [
+        Placed(
+            CellResult(str(x), str(x), "baseline"), Mean(x, None, None, ()), Mean(y, None, None, ())
+        )
+        for x, y in places
+    ]
+
+
+def test_methods_about_the_middle_one_are_a_crowd() -> None:
+    # The plane is 1.6 wide and 1.5 high: 0.12 of it is 0.192 and 0.18.
+    together = points((1.10, 1.20), (1.12, 1.25), (1.15, 1.22), (1.29, 1.20), (1.12, 1.05))
+    apart = points((0.0, 1.5), (1.6, 0.0), (1.12, 1.0))
+    assert _crowd([*together, *apart]) == together
+
+
+def test_few_methods_are_no_crowd() -> None:
+    four = points((1.10, 1.20), (1.12, 1.25), (1.15, 1.22), (1.12, 1.19))
+    assert _crowd([*four, *points((0.0, 1.5), (1.6, 0.0))]) == []
+
+
+def test_where_all_are_together_no_second_panel_is_needed() -> None:
+    assert _crowd(points(*[(1.0, 1.0)] * 6)) == []
+    assert _crowd([]) == []
