@@ -1,4 +1,4 @@
-"""Where methods lie so close together that their names would not be read, a larger panel shows them."""
+"""Methods that lie too close together for their names to be read are shown in a larger panel."""
 
 from tmcir.benchmark.plots import Placed, _crowd
 from tmcir.benchmark.results import CellResult

@@ -167,8 +167,8 @@ def make_batch(
 ) -> Batch:
     """Read, augment and tokenise samples; ``seed`` fixes the crops and the choice of texts.
 
-    Images go to ``device`` as bytes and are cropped there: of all that a batch needs, cropping takes
-    the processor most time. None leaves everything on the CPU.
+    Images go to ``device`` as bytes and are cropped there, which is most of the work of a batch.
+    None leaves everything on the CPU.
 
     Raises:
         ImageError: An image is missing or broken.
