@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from PIL import Image
 from tests.gallery.fake import FakeModel, draw_photos
 from tmcir.data.images import jpeg_thumbnail
 from tmcir.errors import TMCIRError, UnknownItemError
-from tmcir.gallery import Gallery, Query
+from tmcir.gallery import Gallery, Query, duplicates
 from tmcir.gallery.duplicates import fold
 from tmcir.gallery.indexing import thumbnail_side
-from tmcir.gallery.store import Neighbours
+from tmcir.gallery.store import Neighbours, unit
 
 
 @pytest.fixture
@@ -162,12 +163,51 @@ def test_folding_by_hand() -> None:
         jpeg_thumbnail(image.convert("RGB").resize((64, 64)), 64)
         for image in (stripes, stripes.rotate(90))
     )
-    thumbnails = dict.fromkeys("abce", upright)
+    files = dict.fromkeys("abce", upright)
+    asked: list[str] = []
+
+    def thumbnails(ids: Sequence[str]) -> dict[str, bytes]:
+        asked.extend(ids)
+        return {name: files[name] for name in ids if name in files}
+
     # c is 7 degrees from b, but b is not kept; e is 1 degree from c; f has no thumbnail
     assert fold(ranked, rows, thumbnails) == {0: [1, 3], 2: [4], 5: []}
-    thumbnails["b"] = across  # shows something else, 5 degrees from a and 7 from c
+    assert sorted(asked) == ["a", "b", "c", "e", "f"]  # d is near none
+    files["b"] = across  # shows something else, 5 degrees from a and 7 from c
     assert fold(ranked, rows, thumbnails) == {0: [3], 1: [], 2: [4], 5: []}
-    assert fold(Neighbours([], np.empty(0), vectors[:0]), {}, {}) == {}
+    assert fold(Neighbours([], np.empty(0), vectors[:0]), {}, thumbnails) == {}
+
+
+def test_folding_many_hits_equals_folding_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "_BLOCK", 7)
+    random = np.random.default_rng(0)
+    vectors = unit(random.normal(size=(12, 4)))[random.integers(0, 12, 60)]
+    vectors = unit(vectors + random.normal(size=vectors.shape, scale=0.05))
+    pictures = [
+        jpeg_thumbnail(Image.fromarray(random.integers(0, 255, (8, 8, 3), np.uint8)), 64)
+        for _ in range(3)
+    ]
+    ids = [f"{number:02}" for number in range(60)]
+    files = {name: pictures[random.integers(3)] for name in ids}
+    rows: dict[str, dict[str, Any]] = {
+        name: {"content_hash": str(random.integers(40))} for name in ids
+    }
+    kept: dict[int, list[int]] = {}
+    for place in range(60):
+        same = [
+            other
+            for other in kept
+            if rows[ids[other]] == rows[ids[place]]
+            or (vectors[other] @ vectors[place] >= 0.98 and files[ids[other]] == files[ids[place]])
+        ]
+        equal = [other for other in same if rows[ids[other]] == rows[ids[place]]]
+        if same:
+            kept[(equal or same)[0]].append(place)
+        else:
+            kept[place] = []
+    ranked = Neighbours(ids, np.linspace(1, 0, 60), vectors)
+    folded = fold(ranked, rows, lambda asked: {name: files[name] for name in asked})
+    assert folded == kept and 20 < len(kept) < 55
 
 
 def test_a_recompressed_copy_is_folded_and_another_photo_is_not(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,13 @@ SAME_VECTOR = 0.98
 SAME_PIXELS = 0.997
 
 _SIDE = 16
+_BLOCK = 512  # hits whose vectors are compared with all before them at once
 
 
 def fold(
     ranked: Neighbours,
     rows: Mapping[str, Mapping[str, Value]],
-    thumbnails: Mapping[str, bytes],
+    thumbnails: Callable[[Sequence[str]], Mapping[str, bytes]],
 ) -> dict[int, list[int]]:
     """Fold each hit into the first kept hit that it repeats.
 
@@ -36,29 +37,62 @@ def fold(
     Args:
         ranked: K hits, the best first.
         rows: Their ``content_hash`` by id.
-        thumbnails: Their JPEG files by id; a photo without one is compared by its bytes alone.
+        thumbnails: Gives JPEG files for ids; a photo without one is compared by its bytes alone.
+            Asked only for photos whose vectors are near another's.
 
     Returns:
         Positions of the hits that are kept, ascending, each with those folded into it.
     """
-    hashes = [rows.get(name, {}).get("content_hash", name) for name in ranked.ids]
-    pixels = np.stack([_pixels(thumbnails.get(name)) for name in ranked.ids]) if hashes else None
+    vectors, count = ranked.vectors, len(ranked.ids)
+    pixels = _Pixels(ranked.ids, thumbnails)
     kept: dict[int, list[int]] = {}
-    first: list[int] = []  # the positions of those kept
+    is_kept = np.zeros(count, bool)
     by_hash: dict[Value, int] = {}
-    for position, vector in enumerate(ranked.vectors):
-        near = ranked.vectors[first] @ vector >= SAME_VECTOR
-        if pixels is not None and near.any():
-            near &= pixels[first] @ pixels[position] >= SAME_PIXELS
-        if hashes[position] in by_hash:
-            kept[by_hash[hashes[position]]].append(position)
-        elif near.any():
-            kept[first[int(near.argmax())]].append(position)
-        else:
-            first.append(position)
-            by_hash[hashes[position]] = position
-            kept[position] = []
+    for start in range(0, count, _BLOCK):
+        end = min(start + _BLOCK, count)
+        near = np.tril(vectors[start:end] @ vectors[:end].T >= SAME_VECTOR, start - 1)
+        pixels.read(
+            np.union1d(start + np.flatnonzero(near.any(axis=1)), near.any(axis=0).nonzero())
+        )
+        for position in range(start, end):
+            own_hash = rows.get(ranked.ids[position], {}).get("content_hash", position)
+            alike = pixels.alike(
+                position, np.flatnonzero(near[position - start, :end] & is_kept[:end])
+            )
+            first = by_hash.get(own_hash, alike)
+            if first is None:
+                by_hash[own_hash] = position
+                is_kept[position] = True
+                kept[position] = []
+            else:
+                kept[first].append(position)
     return kept
+
+
+class _Pixels:
+    """Small versions of the hits' thumbnails, each read once and only if it is needed."""
+
+    def __init__(
+        self, ids: Sequence[str], thumbnails: Callable[[Sequence[str]], Mapping[str, bytes]]
+    ) -> None:
+        self._ids = ids
+        self._thumbnails = thumbnails
+        self._known: dict[int, NDArray[np.float32]] = {}
+
+    def read(self, positions: NDArray[np.int64]) -> None:
+        """Read the thumbnails of some hits."""
+        missing = [place for place in positions.tolist() if place not in self._known]
+        found = self._thumbnails([self._ids[place] for place in missing]) if missing else {}
+        for place in missing:
+            self._known[place] = _pixels(found.get(self._ids[place]))
+
+    def alike(self, position: int, others: NDArray[np.int64]) -> int | None:
+        """Return the first of ``others`` with nearly the same pixels, or None."""
+        if len(others) == 0:
+            return None
+        seen = np.stack([self._known[place] for place in others.tolist()])
+        same = seen @ self._known[position] >= SAME_PIXELS
+        return int(others[same.argmax()]) if same.any() else None
 
 
 def _pixels(jpeg: bytes | None) -> NDArray[np.float32]:
@@ -66,6 +100,7 @@ def _pixels(jpeg: bytes | None) -> NDArray[np.float32]:
     if not jpeg:
         return np.zeros(3 * _SIDE * _SIDE, np.float32)
     with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+        image.draft("RGB", (2 * _SIDE, 2 * _SIDE))  # decoded no larger than it must be
         small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     values = np.asarray(small, np.float32).reshape(-1)  # [16 * 16 * 3]
     values = values - values.mean()

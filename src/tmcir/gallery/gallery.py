@@ -493,7 +493,7 @@ class Gallery:
         while True:
             found = self._store.nearest(vector, depth, where)
             rows = self._store.rows(found.ids)
-            kept = fold(found, rows, self._store.thumbnails(found.ids))
+            kept = fold(found, rows, self._store.thumbnails)
             if len(kept) > offset + k or len(found.ids) < depth:
                 break
             depth *= 2
