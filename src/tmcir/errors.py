@@ -19,7 +19,7 @@ class UnknownItemError(TMCIRError):
 
 
 class QueryError(TMCIRError):
-    """A query that is well formed but points nowhere."""
+    """A query that is well formed but points nowhere, or that this gallery cannot answer."""
 
 
 # What each extra of the package brings, by the names that are imported.

@@ -14,7 +14,7 @@ import sqlglot
 from sqlglot import expressions as sql
 from sqlglot.errors import SqlglotError
 
-from tmcir.errors import TMCIRError, first_line, unknown_choice
+from tmcir.errors import QueryError, TMCIRError, first_line, unknown_choice
 from tmcir.gallery.store import MAXIMUM_FILTER, Kind
 
 #: Columns that are fields of their own; metadata is one JSON field.
@@ -43,7 +43,8 @@ def translate(where: str, columns: Mapping[str, Kind]) -> str:
         columns: The gallery's metadata columns and their kinds.
 
     Raises:
-        TMCIRError: It cannot be read, names an unknown column, or Milvus has nothing like it.
+        QueryError: It cannot be read, or Milvus has nothing like it.
+        TMCIRError: It is too long, or names an unknown column.
     """
     if len(where) > MAXIMUM_FILTER:
         raise TMCIRError(f"the filter is longer than {MAXIMUM_FILTER:,} characters")
@@ -155,6 +156,6 @@ def _whole(node: sql.Expression, digits: str) -> int:
         raise _refused(node.sql(), "the column holds whole numbers") from None
 
 
-def _refused(where: str, reason: str) -> TMCIRError:
+def _refused(where: str, reason: str) -> QueryError:
     shown = where if len(where) <= 120 else f"{where[:117]}..."
-    return TMCIRError(f"the filter {shown!r} cannot be used on Milvus: {reason}")
+    return QueryError(f"the filter {shown!r} cannot be used on Milvus: {reason}")
