@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 import tmcir
 from tmcir.data.dataset import Dataset, Judgement
 from tmcir.data.datasets import open_dataset
-from tmcir.evaluation import Embeddings, score
+from tmcir.evaluation import Embeddings, evaluate_methods, score
 from tmcir.evaluation.intent import LENGTH
 
 SIZE = 64
@@ -54,9 +54,10 @@ def at_best(dataset: Dataset) -> Pair:
 
 def by_model(dataset: Dataset, source: str) -> dict[str, Pair]:
     """Return both figures, in percent, of every method."""
-    model, found = tmcir.load(source), {}
-    for method in METHODS:
-        metrics = tmcir.evaluate(model, dataset, method=method).overall.metrics
+    found = {}
+    reports = evaluate_methods(tmcir.load(source), dataset, METHODS)
+    for method, report in zip(METHODS, reports, strict=True):
+        metrics = report.overall.metrics
         found[method] = (metrics[FIGURES[0]].value, metrics[FIGURES[1]].value)
     return found
 

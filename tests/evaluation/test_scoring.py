@@ -14,8 +14,9 @@ from tmcir.data.cirr import CIRR
 from tmcir.data.fashion_iq import FashionIQ
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.errors import ImageError, TMCIRError
-from tmcir.evaluation import embed, evaluate, score, validation_score
+from tmcir.evaluation import embed, evaluate, evaluate_methods, score, validation_score
 from tmcir.models.baselines import METHODS
+from tmcir.models.features import ImageFeatures
 
 IMAGES = {"A": [1.0, 0.0], "B": [0.0, 1.0], "C": [0.6, 0.8], "D": [-1.0, 0.0]}
 TEXTS = {"Is red and with long sleeves": [0.0, 1.0], "Is shorter and no print": [1.0, 0.0]}
@@ -138,6 +139,25 @@ def test_a_catalogue_is_measured_by_kind(catalogue: FashionProducts, method: str
     recalls = [report.overall.metrics[f"R@{k}"].value for k in (1, 10, 50)]
     assert recalls == sorted(recalls)
     assert recalls[-1] == 100  # the gallery has 36 images
+
+
+def test_several_methods_are_measured_as_each_alone(
+    catalogue: FashionProducts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, methods = build_model(catalogue), ["sum", "tmcir", "text", "image"]
+    apart = [evaluate(model, catalogue, method=method) for method in methods]
+    encoded: list[int] = []
+    image_features = model.image_features
+
+    def counted(pixels: torch.Tensor) -> ImageFeatures:
+        encoded.append(len(pixels))
+        return image_features(pixels)
+
+    monkeypatch.setattr(model, "image_features", counted)
+    assert evaluate_methods(model, catalogue, methods) == apart
+    assert sum(encoded) == 36  # each image of the gallery once
+    with pytest.raises(TMCIRError, match="unknown method 'summ'"):
+        evaluate_methods(model, catalogue, ["summ"])
 
 
 def test_a_broken_image_is_named(tmp_path: Path) -> None:

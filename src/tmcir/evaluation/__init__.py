@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tmcir.evaluation.bootstrap import Metric
     from tmcir.evaluation.embedding import Embeddings, embed
     from tmcir.evaluation.report import Part, Report
-    from tmcir.evaluation.scoring import evaluate, score, validation_score
+    from tmcir.evaluation.scoring import evaluate, evaluate_methods, score, validation_score
     from tmcir.evaluation.submission import validate_submission, write_submission
     from tmcir.evaluation.tuning import score_weights
 
@@ -22,6 +22,7 @@ __all__ = [
     "Report",
     "embed",
     "evaluate",
+    "evaluate_methods",
     "score",
     "score_weights",
     "validate_submission",
@@ -34,6 +35,7 @@ _HOMES = {
     "Embeddings": "tmcir.evaluation.embedding",
     "embed": "tmcir.evaluation.embedding",
     "evaluate": "tmcir.evaluation.scoring",
+    "evaluate_methods": "tmcir.evaluation.scoring",
     "score": "tmcir.evaluation.scoring",
     "score_weights": "tmcir.evaluation.tuning",
     "validation_score": "tmcir.evaluation.scoring",

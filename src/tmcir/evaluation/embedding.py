@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,6 +128,32 @@ def embed(
         query_rows={identifier: row for row, identifier in enumerate(identifiers)},
         texts=torch.cat(read),
     )
+
+
+def recompose(embeddings: Embeddings, tasks: Sequence[Task], method: str) -> Embeddings:
+    """Return the queries as a baseline composes them, over images and texts that are encoded.
+
+    Args:
+        embeddings: What ``embed`` returned for these tasks, by whatever method.
+        tasks: The tasks.
+        method: A baseline: image, text or sum.
+
+    Raises:
+        TMCIRError: The method is none of these, or an embedding is missing.
+    """
+    if method not in METHODS:
+        raise unknown_choice("method to compose by anew", method, METHODS)
+    if embeddings.texts is None:
+        raise TMCIRError("the embeddings lack those of the queries' texts")
+    references = {triplet.id: triplet.reference for task in tasks for triplet in task.triplets}
+    names = [references[identifier] for identifier in embeddings.query_rows]
+    images = embeddings.images[_rows(embeddings.image_rows, names, "image")]  # [Q, D]
+    nothing = images[:, None][:, :0]  # no tokens: [Q, 0, D]
+    texts = TextFeatures(
+        embeddings.texts, nothing, torch.zeros(nothing.shape[:2], dtype=torch.bool)
+    )
+    composed = METHODS[method](ImageFeatures(images, nothing), texts)
+    return replace(embeddings, queries=composed)
 
 
 def _rows(rows: dict[str, int], names: Sequence[str], what: str) -> list[int]:

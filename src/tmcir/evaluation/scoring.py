@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from tmcir.data.dataset import Dataset, Task
+from tmcir.errors import unknown_choice
 from tmcir.evaluation.balance import measure_balance, summarise_balance, swapped_tasks
-from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, Progress, embed
+from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, Progress, embed, recompose
 from tmcir.evaluation.intent import measure_intent
 from tmcir.evaluation.protocols import Protocol, Values, find_protocol, right_answers
 from tmcir.evaluation.report import Report, summarise
+from tmcir.models.baselines import METHODS
 
 if TYPE_CHECKING:
     from tmcir.models.tmcir import TMCIR
@@ -58,6 +60,47 @@ def evaluate(
         return report
     measured = [measure_balance(embeddings, dataset, task) for task in tasks]
     return report.with_balance(summarise_balance(measured))
+
+
+def evaluate_methods(
+    model: TMCIR,
+    dataset: Dataset,
+    methods: Sequence[str],
+    protocol: str | None = None,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> list[Report]:
+    """Measure several methods over the same towers; each image and text is encoded once.
+
+    Args:
+        model: The model.
+        dataset: A split whose labels are known.
+        methods: ``tmcir`` for the model's own method, and baselines: image, text, sum.
+        protocol: One of ``dataset.protocols``; None takes the first.
+        batch_size: Images encoded at once.
+        progress: Called after every batch of images.
+
+    Returns:
+        A report a method, in their order, equal to that of ``evaluate``.
+
+    Raises:
+        TMCIRError: As ``evaluate``.
+        ImageError: As ``evaluate``.
+    """
+    for method in methods:
+        if method not in (OWN_METHOD, *METHODS):
+            raise unknown_choice("method", method, [OWN_METHOD, *METHODS])
+    tasks = dataset.tasks(protocol)
+    for task in tasks:
+        if task.triplets:
+            right_answers(task.triplets[0])
+    own = embed(model, dataset, tasks, OWN_METHOD, batch_size, progress)
+    reports = []
+    for method in methods:
+        found = own if method == OWN_METHOD else recompose(own, tasks, method)
+        used = model.method if method == OWN_METHOD else method
+        reports.append(score(found, dataset, protocol, model.name, used))
+    return reports
 
 
 def score(

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from tmcir.data.dataset import Dataset
-from tmcir.evaluation.embedding import embed
+from tmcir.evaluation.embedding import embed, recompose
 from tmcir.evaluation.scoring import score
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def score_weights(
 ) -> tuple[str, list[tuple[float, float]]]:
     """Score q = normalise((1 - w) v_0 + w t_0) for weights w from 0 to 1.
 
-    Images and texts are encoded twice in all, not once a weight.
+    Images and texts are encoded once, not once a weight.
 
     Args:
         model: Its towers are used, whatever its method is.
@@ -36,7 +36,8 @@ def score_weights(
         ImageError: Images are missing or broken.
     """
     tasks = dataset.tasks()
-    images, texts = (embed(model, dataset, tasks, method) for method in ("image", "text"))
+    images = embed(model, dataset, tasks, "image")
+    texts = recompose(images, tasks, "text")
     # As in `TMCIR.compose`, a blank text asks for no change.
     triplets = {triplet.id: triplet for task in tasks for triplet in task.triplets}
     blank = torch.tensor([not triplets[name].text.strip() for name in texts.query_rows])

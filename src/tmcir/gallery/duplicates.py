@@ -52,7 +52,7 @@ def fold(
         end = min(start + _BLOCK, count)
         near = np.tril(vectors[start:end] @ vectors[:end].T >= SAME_VECTOR, start - 1)
         pixels.read(
-            np.union1d(start + np.flatnonzero(near.any(axis=1)), near.any(axis=0).nonzero())
+            np.union1d(start + np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0)))
         )
         for position in range(start, end):
             own_hash = rows.get(ranked.ids[position], {}).get("content_hash", position)

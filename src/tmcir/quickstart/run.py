@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tmcir.data.rendered.catalogue import RenderedCatalogue
-from tmcir.evaluation import Report, evaluate
+from tmcir.evaluation import Report, evaluate_methods
 from tmcir.files import locked, write_text
 from tmcir.gallery import Gallery
 from tmcir.generation import generate, load_generate_recipe
@@ -175,10 +175,8 @@ class _Quickstart:
     def measure(self, model: TMCIR, catalogue: RenderedCatalogue) -> tuple[Report, ...]:
         """Evaluate the model beside what needs no fusion, over the same towers."""
         self.console.say("4/6  measuring on garments that it never saw")
-        reports = []
-        for method in METHODS:
-            with self.console.progress(f"queries by {method}") as progress:
-                reports.append(evaluate(model, catalogue, method=method, progress=progress))
+        with self.console.progress("encoding") as progress:
+            reports = evaluate_methods(model, catalogue, METHODS, progress=progress)
         for line in table(reports):
             self.console.say(f"     {line}")
         return tuple(reports)
