@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -318,3 +320,25 @@ def test_refuses_options_out_of_range(
 
 def test_a_catalogue_of_one_item_has_no_queries(tmp_path: Path) -> None:
     assert open_small(tmp_path, items=1).triplets == []
+
+
+def test_a_script_without_a_guard_is_told_of_it(tmp_path: Path) -> None:
+    """Each process that draws imports the script, and would draw all over again."""
+    script = tmp_path / "draw.py"
+    script.write_text(
+        "import random\n"
+        "from pathlib import Path\n"
+        "from tmcir.data.rendered.nuisance import Nuisance\n"
+        "from tmcir.data.rendered.photos import Photo, draw_photos\n"
+        "from tmcir.data.rendered.sampling import sample_garment\n"
+        "chance = random.Random(0)\n"
+        "garment, nuisance = sample_garment(chance), Nuisance.sample(chance)\n"
+        "photos = [Photo(Path(f'{n}.jpg'), garment, nuisance, 16) for n in range(100)]\n"
+        "draw_photos(photos, workers=2)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode != 0
+    assert "under `if __name__ == '__main__':`" in ended.stderr.splitlines()[-1]
+    assert list(tmp_path.glob("*.jpg")) == []

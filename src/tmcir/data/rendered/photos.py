@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def draw_photos(
         progress: Called with the number of pictures drawn so far, and of all of them.
 
     Raises:
-        TMCIRError: A file cannot be written.
+        TMCIRError: A file cannot be written, or a process ended before its time.
     """
     count = _processors() if workers is None else workers
     if count < 2 or len(photos) < _WORTH_A_POOL:
@@ -80,9 +81,16 @@ def draw_photos(
         return
     # Spawned, not forked: a fork of a process that runs threads (torch does) may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
-        for done, _ in enumerate(pool.map(draw_photo, photos, chunksize=_CHUNK), start=1):
-            _report(progress, done, len(photos))
+    try:
+        with ProcessPoolExecutor(count, mp_context=context) as pool:
+            for done, _ in enumerate(pool.map(draw_photo, photos, chunksize=_CHUNK), start=1):
+                _report(progress, done, len(photos))
+    except BrokenProcessPool:
+        raise TMCIRError(
+            "the processes that draw pictures ended: a script that draws many must have all it"
+            " does under `if __name__ == '__main__':`, because each of them imports it; or the"
+            " machine has too little memory for so many"
+        ) from None
 
 
 def _processors() -> int:
