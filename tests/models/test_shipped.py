@@ -8,6 +8,7 @@ import pytest
 
 import tmcir
 from tmcir.data.rendered.catalogue import RenderedCatalogue
+from tmcir.evaluation import evaluate_methods
 from tmcir.shipped import EDITOR_INDEX, MODEL_INDEX, shipped_folder, shipped_names
 
 LARGEST = {"mini": 20e6, "mini-editor": 20e6}
@@ -46,8 +47,6 @@ def test_mini_composes_better_than_what_needs_no_fusion(tmp_path: Path) -> None:
     # that the weights, their tokenizer and their preprocessing still belong together.
     garments = RenderedCatalogue(tmp_path, "test", items=150, queries=150)
     model = tmcir.load("mini")
-    score = {
-        method: tmcir.evaluate(model, garments, method=method).score
-        for method in ("tmcir", "sum", "image", "text")
-    }
+    reports = evaluate_methods(model, garments, ["tmcir", "sum", "image", "text"])
+    score = {report.method: report.score for report in reports}
     assert score["tmcir"] > 1.05 * score["sum"] > 1.05 * score["image"] > 2 * score["text"]
