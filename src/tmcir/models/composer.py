@@ -55,7 +55,8 @@ class Composition:
     Attributes:
         query: float [N, D], L2-normalised.
         gate: float [N, 2], (g_v, g_t), the weights of the pooled image and text embedding, which
-            sum to 2; None where a method has no such weights.
+            sum to 2: their means where each channel has its own; None where a method has no such
+            weights.
         merge: The merge map; None where a method merges no tokens.
         sequence_length: Tokens that the method's own layers read; None where it reads none.
     """

@@ -44,7 +44,8 @@ class Explanation:
     """The model's account of one query; a method that has no such part leaves it None.
 
     Attributes:
-        gate: (g_v, g_t), weights of the pooled image and text embedding; they sum to 2.
+        gate: (g_v, g_t), weights of the pooled image and text embedding, on average over the
+            channels; they sum to 2.
         words: The pieces of the text, in order.
         grid: Rows and columns of the patch grid.
         fit: Which square of the image the grid lies on, as in ``ImagePreprocessor``.
