@@ -210,6 +210,18 @@ def test_padding_and_company_do_not_change_a_query(trained: bool) -> None:
         torch.testing.assert_close(alone, together[n : n + 1])
 
 
+@pytest.mark.parametrize("kappa", [-1.0, 0.5, 100.0])
+def test_samples_grouped_by_length_are_read_as_all_together(kappa: float) -> None:
+    """Without gradients a large batch is read in groups; the order of the samples is kept."""
+    fusion = make_fusion(kappa=kappa)
+    image, text = make_features([n % (LENGTH + 1) for n in range(37)])
+    together = fusion(image, text)
+    with torch.inference_mode():
+        grouped = fusion(image, text)
+    torch.testing.assert_close(grouped.query, together.query.detach())
+    assert grouped.sequence_length == together.sequence_length
+
+
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_every_ablation_changes_the_query(name: str) -> None:
     image, text = make_features([3, 4])

@@ -58,7 +58,8 @@ class Composition:
             sum to 2: their means where each channel has its own; None where a method has no such
             weights.
         merge: The merge map; None where a method merges no tokens.
-        sequence_length: Tokens that the method's own layers read; None where it reads none.
+        sequence_length: Tokens that the method's own layers read of the longest sample; None where
+            it reads none.
     """
 
     query: Tensor
