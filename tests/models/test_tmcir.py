@@ -194,9 +194,14 @@ def test_a_model_of_the_first_format_composes_as_it_did(
     config |= {"format": "tmcir-1", "fusion": {**config["fusion"], "gate": True}}
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
     loaded = tmcir.load(tmp_path / "model", device="cpu")
+    old._first_settings = config["fusion"]  # as a version of that time named them
     assert loaded.identity == old.identity
     texts = ["in red", "longer"]
     torch.testing.assert_close(loaded.compose(photos[:2], texts), old.compose(photos[:2], texts))
+    del config["fusion"]
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(TMCIRError, match="not a usable model directory"):
+        tmcir.load(tmp_path / "model", device="cpu")
 
 
 def test_the_model_card_survives_saving(model: TMCIR, tmp_path: Path) -> None:

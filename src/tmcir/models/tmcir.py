@@ -103,6 +103,8 @@ class TMCIR(
         self.fusion = build_composer(method, encoder, self.fusion_settings)
         self.name = name
         self.card: str | None = None
+        # What a directory of the first format calls them: its identity must stay what it was.
+        self._first_settings: dict[str, Any] | None = None
         #: Whether ``save_pretrained`` writes matrices in float16; what is loaded is float32 again.
         self.half_precision_files = False
 
@@ -136,7 +138,8 @@ class TMCIR(
             [tower.hidden_act, tower.num_attention_heads, tower.layer_norm_eps]
             for tower in (towers.vision_config, towers.text_config)
         ]
-        settings = [shapes, self.fusion_settings, self.encoder.preprocessor.to_dict()]
+        settings = [shapes, self._first_settings or self.fusion_settings]
+        settings.append(self.encoder.preprocessor.to_dict())
         if self.method != DEFAULT:  # galleries that are older than other methods stay valid
             settings.append(self.method)
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
@@ -352,11 +355,12 @@ class TMCIR(
             download = {name: options[name] for name in _DOWNLOAD_OPTIONS if name in options}
             folder = Path(snapshot_download(model_id, allow_patterns=_FILES, **download))
         config = read_json(folder / "config.json")
-        if config.get("format") == FIRST_FORMAT:
-            config = _from_first_format(config)
-        if config.get("format") != FORMAT:
+        if config.get("format") not in (FORMAT, FIRST_FORMAT):
             raise TMCIRError(f"{folder / 'config.json'}: not a TMCIR model ({FORMAT})")
+        first_settings = None
         try:
+            if config["format"] == FIRST_FORMAT:
+                first_settings, config = config["fusion"], _from_first_format(config)
             model = cls._build(folder, config, model_id)
         except TMCIRError:
             raise
@@ -364,6 +368,7 @@ class TMCIR(
             reason = first_line(error)
             raise TMCIRError(f"{folder}: not a usable model directory: {reason}") from None
         model.load_weights(folder / WEIGHTS)
+        model._first_settings = first_settings
         card = folder / "README.md"
         model.card = card.read_text(encoding="utf-8") if card.is_file() else None
         return model.eval()
