@@ -120,17 +120,15 @@ def _crowd(points: Sequence[Placed]) -> list[Placed]:
     """Return the cells that lie about the middle one, too close together to be named there."""
     if not points:
         return []
-    across, upward = [p.x.value for p in points], [p.y.value for p in points]
-    middle, reach = (
-        (median(across), median(upward)),
-        [_CROWDED * (max(values) - min(values)) for values in (across, upward)],
-    )
-    near = [
-        p
-        for p in points
-        if abs(p.x.value - middle[0]) <= reach[0] and abs(p.y.value - middle[1]) <= reach[1]
-    ]
+    across = _near_the_middle([point.x.value for point in points])
+    upward = _near_the_middle([point.y.value for point in points])
+    near = [point for point, x, y in zip(points, across, upward, strict=True) if x and y]
     return near if _A_CROWD <= len(near) < len(points) else []
+
+
+def _near_the_middle(values: Sequence[float]) -> list[bool]:
+    middle, reach = median(values), _CROWDED * (max(values) - min(values))
+    return [abs(value - middle) <= reach for value in values]
 
 
 def _draw_plane(
@@ -140,13 +138,13 @@ def _draw_plane(
     for point in points:
         _point(panel, *point)
     # By the points alone: one wide interval must not push all of them into a corner.
-    panel.set_xlim(*_around([point.x.value for point in points]))
-    panel.set_ylim(*_around([point.y.value for point in points]))
+    left, right, low, high = _bounds(points)
+    panel.set_xlim(left, right)
+    panel.set_ylim(low, high)
     alone = [point for point in points if point not in crowd]
     names = [(point.cell.title, point.x.value, point.y.value) for point in alone]
     if crowd:
-        left, right = _around([point.x.value for point in crowd])
-        low, high = _around([point.y.value for point in crowd])
+        left, right, low, high = _bounds(crowd)
         frame = Rectangle((left, low), right - left, high - low, fill=False, color=_GREY, zorder=2)
         panel.add_patch(frame)
         names.append((f"{len(crowd)} methods, below", right, high))
@@ -161,8 +159,7 @@ def _draw_crowd(panel: Axes, crowd: Sequence[Placed], plane: Plane) -> None:
     across, upward, _, _, _ = plane
     for point in crowd:
         _point(panel, *point)
-    left, right = _around([point.x.value for point in crowd])
-    low, high = _around([point.y.value for point in crowd])
+    left, right, low, high = _bounds(crowd)
     column = right + 0.05 * (right - left)
     panel.set_xlim(left, right + 0.9 * (right - left))
     panel.set_ylim(low, high)
@@ -187,6 +184,12 @@ def _finish(panel: Axes, across: str, upward: str) -> None:
     panel.set_ylabel(upward)
     panel.grid(color="#ececec", linewidth=0.8)
     panel.set_axisbelow(True)
+
+
+def _bounds(points: Sequence[Placed]) -> tuple[float, float, float, float]:
+    """Return left, right, low and high with room around the points."""
+    across = _around([point.x.value for point in points])
+    return (*across, *_around([point.y.value for point in points]))
 
 
 def _around(values: Sequence[float]) -> tuple[float, float]:

@@ -93,7 +93,7 @@ def embed(
         TMCIRError: The method is unknown.
         ImageError: Images are missing or broken.
     """
-    compose = _composer(model, method)
+    compose: Compose = model.fuse if is_own(model, method) else METHODS[method]
     queries = _queries_by_reference(tasks)
     names = list(dict.fromkeys([*queries, *(name for task in tasks for name in task.gallery)]))
     dataset.prepare(progress)
@@ -183,12 +183,17 @@ def find_images(dataset: Dataset, names: Sequence[str]) -> list[Path]:
     return paths
 
 
-def _composer(model: TMCIR, method: str) -> Compose:
+def is_own(model: TMCIR, method: str) -> bool:
+    """Return whether a name stands for the model's own method, and not for a baseline.
+
+    Raises:
+        TMCIRError: It stands for neither.
+    """
     if method in (OWN_METHOD, model.method):
-        return model.fuse
+        return True
     if method not in METHODS:
         raise unknown_choice("method", method, [OWN_METHOD, *METHODS])
-    return METHODS[method]
+    return False
 
 
 def _compose(

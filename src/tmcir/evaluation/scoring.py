@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 import torch
 
 from tmcir.data.dataset import Dataset, Task
-from tmcir.errors import unknown_choice
 from tmcir.evaluation.balance import measure_balance, summarise_balance, swapped_tasks
-from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, Progress, embed, recompose
+from tmcir.evaluation.embedding import (
+    OWN_METHOD,
+    Embeddings,
+    Progress,
+    embed,
+    is_own,
+    recompose,
+)
 from tmcir.evaluation.intent import measure_intent
 from tmcir.evaluation.protocols import Protocol, Values, find_protocol, right_answers
 from tmcir.evaluation.report import Report, summarise
-from tmcir.models.baselines import METHODS
 
 if TYPE_CHECKING:
     from tmcir.models.tmcir import TMCIR
@@ -48,10 +53,7 @@ def evaluate(
         ImageError: Images are missing (all of them are counted before anything is encoded), or
             one is broken.
     """
-    tasks = dataset.tasks(protocol)
-    for task in tasks:
-        if task.triplets:
-            right_answers(task.triplets[0])
+    tasks = _tasks(dataset, protocol)
     swapped = swapped_tasks(tasks) if balance else []
     embeddings = embed(model, dataset, [*tasks, *swapped], method, batch_size, progress)
     used = model.method if method == OWN_METHOD else method
@@ -87,20 +89,24 @@ def evaluate_methods(
         TMCIRError: As ``evaluate``.
         ImageError: As ``evaluate``.
     """
+    own_methods = {method for method in methods if is_own(model, method)}
+    tasks = _tasks(dataset, protocol)
+    own = embed(model, dataset, tasks, OWN_METHOD, batch_size, progress)
+    reports = []
     for method in methods:
-        if method not in (OWN_METHOD, *METHODS):
-            raise unknown_choice("method", method, [OWN_METHOD, *METHODS])
+        found = own if method in own_methods else recompose(own, tasks, method)
+        used = model.method if method in own_methods else method
+        reports.append(score(found, dataset, protocol, model.name, used))
+    return reports
+
+
+def _tasks(dataset: Dataset, protocol: str | None) -> list[Task]:
+    """Return the tasks; hidden labels are an error before anything is encoded."""
     tasks = dataset.tasks(protocol)
     for task in tasks:
         if task.triplets:
             right_answers(task.triplets[0])
-    own = embed(model, dataset, tasks, OWN_METHOD, batch_size, progress)
-    reports = []
-    for method in methods:
-        found = own if method == OWN_METHOD else recompose(own, tasks, method)
-        used = model.method if method == OWN_METHOD else method
-        reports.append(score(found, dataset, protocol, model.name, used))
-    return reports
+    return tasks
 
 
 def score(

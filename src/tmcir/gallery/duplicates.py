@@ -44,7 +44,7 @@ def fold(
         Positions of the hits that are kept, ascending, each with those folded into it.
     """
     vectors, count = ranked.vectors, len(ranked.ids)
-    pixels = _Pixels(ranked.ids, thumbnails)
+    pixels = _Thumbnails(ranked.ids, thumbnails)
     kept: dict[int, list[int]] = {}
     is_kept = np.zeros(count, bool)
     by_hash: dict[Value, int] = {}
@@ -56,10 +56,10 @@ def fold(
         )
         for position in range(start, end):
             own_hash = rows.get(ranked.ids[position], {}).get("content_hash", position)
-            alike = pixels.alike(
-                position, np.flatnonzero(near[position - start, :end] & is_kept[:end])
-            )
-            first = by_hash.get(own_hash, alike)
+            first = by_hash.get(own_hash)
+            if first is None:
+                before = np.flatnonzero(near[position - start] & is_kept[:end])
+                first = pixels.alike(position, before)
             if first is None:
                 by_hash[own_hash] = position
                 is_kept[position] = True
@@ -69,7 +69,7 @@ def fold(
     return kept
 
 
-class _Pixels:
+class _Thumbnails:
     """Small versions of the hits' thumbnails, each read once and only if it is needed."""
 
     def __init__(

@@ -58,14 +58,19 @@ class Composition:
             sum to 2: their means where each channel has its own; None where a method has no such
             weights.
         merge: The merge map; None where a method merges no tokens.
-        sequence_length: Tokens that the method's own layers read of the longest sample; None where
-            it reads none.
+        lengths: long [N], tokens that the method's own layers read of each sample; None where they
+            read none.
     """
 
     query: Tensor
     gate: Tensor | None = None
     merge: MergeMap | None = None
-    sequence_length: int | None = None
+    lengths: Tensor | None = None
+
+    @property
+    def sequence_length(self) -> int | None:
+        """Tokens that are read of the longest sample; None where none are."""
+        return None if self.lengths is None else int(self.lengths.max())
 
 
 class Composer(nn.Module, ABC):

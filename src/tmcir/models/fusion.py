@@ -203,7 +203,8 @@ class AdaptiveTokenFusion(Composer):
         merge_map = self.match(image.tokens, text)
         tokens = self._merge(image.tokens, text, merge_map)
         pooled = self.pooled_norm(pooled)
-        read = self._read_by_length(pooled, tokens)
+        lengths = tokens.mask.sum(dim=1)
+        read = self._read_by_length(pooled, tokens, lengths)
         gate = image.pooled.new_ones(len(pooled), 2, 1)
         if self.gate is not None:
             logits = self.gate(pooled).float().unflatten(-1, (2, -1))  # [N, 2, 1 or D]
@@ -213,7 +214,7 @@ class AdaptiveTokenFusion(Composer):
             query=functional.normalize(query.float(), dim=-1),
             gate=gate.mean(dim=-1),
             merge=merge_map,
-            sequence_length=int(tokens.mask.sum(dim=1).max()) + 1,
+            lengths=lengths + 1,
         )
 
     def match(self, patches: Tensor, text: TextFeatures) -> MergeMap:
@@ -330,7 +331,7 @@ class AdaptiveTokenFusion(Composer):
             mask=tokens.mask.gather(1, order),
         )
 
-    def _read_by_length(self, pooled: Tensor, tokens: _Tokens) -> Tensor:
+    def _read_by_length(self, pooled: Tensor, tokens: _Tokens, lengths: Tensor) -> Tensor:
         """Return ``_read`` of samples that are grouped by their length, for less padding.
 
         One sample that merges nothing would make all others of its batch as long as itself. Not in
@@ -340,7 +341,7 @@ class AdaptiveTokenFusion(Composer):
         groups = min(_GROUPS, samples // _IN_A_GROUP)
         if groups < 2 or torch.is_grad_enabled():
             return self._read(pooled, self._drop_absorbed(tokens))
-        order = tokens.mask.sum(dim=1).argsort()
+        order = lengths.argsort()
         parts = [
             self._read(pooled[rows], self._drop_absorbed(tokens.select(rows)))
             for rows in order.chunk(groups)

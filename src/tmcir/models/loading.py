@@ -12,7 +12,7 @@ from transformers.utils import cached_file
 
 from tmcir.errors import TMCIRError, first_line
 from tmcir.files import read_json
-from tmcir.models.tmcir import FIRST_FORMAT, FORMAT, TMCIR
+from tmcir.models.tmcir import FORMATS, TMCIR
 from tmcir.shipped import MODEL_INDEX, shipped_folder
 
 
@@ -32,7 +32,7 @@ def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
     if not Path(source).is_dir():
         source = shipped_folder(str(source), MODEL_INDEX) or source
     config = _read_config(str(source))
-    if config.get("format") in (FORMAT, FIRST_FORMAT):
+    if config.get("format") in FORMATS:
         model = TMCIR.from_pretrained(source)
     elif config.get("model_type") == CLIPConfig.model_type:
         model = TMCIR.from_clip(source)

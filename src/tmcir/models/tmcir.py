@@ -33,6 +33,7 @@ from tmcir.models.preprocessing import ImagePreprocessor, read_squares
 ImageSource = str | Path | Image.Image
 FORMAT = "tmcir-2"
 FIRST_FORMAT = "tmcir-1"
+FORMATS = (FORMAT, FIRST_FORMAT)
 WEIGHTS = "model.safetensors"
 _FILES = ["*.json", WEIGHTS, "README.md", "*.txt"]
 _DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_files_only")
@@ -355,7 +356,7 @@ class TMCIR(
             download = {name: options[name] for name in _DOWNLOAD_OPTIONS if name in options}
             folder = Path(snapshot_download(model_id, allow_patterns=_FILES, **download))
         config = read_json(folder / "config.json")
-        if config.get("format") not in (FORMAT, FIRST_FORMAT):
+        if config.get("format") not in FORMATS:
             raise TMCIRError(f"{folder / 'config.json'}: not a TMCIR model ({FORMAT})")
         first_settings = None
         try:
