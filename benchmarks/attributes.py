@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from tmcir.data.fashion_products import KINDS, FashionProducts
 from tmcir.models.preprocessing import ImagePreprocessor, read_squares
-from tmcir.training.batches import random_crops
+from tmcir.training.images import random_crops
 
 SIDE = 64
 EPOCHS = 16

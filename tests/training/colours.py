@@ -48,11 +48,12 @@ def names_of(batch: Batch, model: TMCIR) -> list[str]:
     """Return the name of each image of a batch, found by its colour."""
     preprocessor = model.encoder.preprocessor
     mean, std = torch.tensor(preprocessor.mean), torch.tensor(preprocessor.std)
-    values = 255 * (batch.pixels.permute(0, 2, 3, 1) * std + mean)  # [U, S, S, 3]
+    assert isinstance(batch.images, torch.Tensor)
+    values = 255 * (batch.images.permute(0, 2, 3, 1) * std + mean)  # [U, S, S, 3]
     found = []
     for image in values:
         assert (image.amax(dim=(0, 1)) - image.amin(dim=(0, 1)) < 0.1).all()
         colour = tuple(round(value) for value in image.mean(dim=(0, 1)).tolist())
         found += [name for name, own in COLOURS.items() if own == colour]
-    assert len(found) == len(batch.pixels)
+    assert len(found) == len(batch.images)
     return found

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from tmcir.data.fashion_products import FashionProducts
 from tmcir.errors import ImageError
 from tmcir.models import TMCIR
 from tmcir.models.features import TextTokens
-from tmcir.training import batches
-from tmcir.training.batches import Batch, ImageStore, Sample, make_batch, random_crops, seeded
+from tmcir.training import images as images_module
+from tmcir.training.batches import Batch, Sample, make_batch
+from tmcir.training.images import Crops, ImageStore, random_crops, seeded
 from tmcir.training.stages import fuse
 
 PLENTY = 1 << 30
@@ -43,8 +45,20 @@ def composed(*pairs: str) -> list[Sample]:
     return [Sample(pair[1], (f"to {pair[1]}",), reference=pair[0]) for pair in pairs]
 
 
+def draw_batch(
+    samples: Sequence[Sample],
+    model: TMCIR,
+    store: ImageStore,
+    crop: float,
+    seed: str,
+) -> Batch:
+    batch = make_batch(samples, model.encoder, Crops(store, crop), seed)
+    assert isinstance(batch.images, torch.Tensor)
+    return batch
+
+
 def assert_equal(one: Batch, other: Batch) -> None:
-    assert one.pixels.equal(other.pixels)
+    assert one.images.equal(other.images)
     assert one.text.ids.equal(other.text.ids) and one.text.lengths.equal(other.text.lengths)
     assert one.target.equal(other.target) and one.groups.equal(other.groups)
     assert (one.reference is None) == (other.reference is None)
@@ -56,18 +70,18 @@ def assert_equal(one: Batch, other: Batch) -> None:
 
 def test_a_batch_depends_on_its_seed_alone(products: FashionProducts, model: TMCIR) -> None:
     samples = fuse(products, True, True).samples(0)[:10]
-    first = make_batch(
+    first = draw_batch(
         samples, model, ImageStore(model, products.image_path, PLENTY), 0.7, "0 fuse 5 0"
     )
     # Other chance, another store, and other steps in between.
     random.seed(1)
     torch.manual_seed(1)
     store = ImageStore(model, products.image_path, 0)
-    other = make_batch(samples, model, store, 0.7, "0 fuse 6 0")
+    other = draw_batch(samples, model, store, 0.7, "0 fuse 6 0")
     states = random.getstate(), torch.get_rng_state()
-    again = make_batch(samples, model, store, 0.7, "0 fuse 5 0")
+    again = draw_batch(samples, model, store, 0.7, "0 fuse 5 0")
     assert_equal(first, again)
-    assert not other.pixels.equal(first.pixels)
+    assert not other.images.equal(first.images)
     assert not (
         other.text.ids.shape == first.text.ids.shape and other.text.ids.equal(first.text.ids)
     )
@@ -78,10 +92,10 @@ def test_a_batch_depends_on_its_seed_alone(products: FashionProducts, model: TMC
 
 def test_each_image_is_there_once_and_rows_point_at_it(colours: Colours, model: TMCIR) -> None:
     samples = composed("ab", "ba", "ac", "hb", "ab", "cd")
-    batch = make_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 0.5, "seed")
+    batch = draw_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 0.5, "seed")
     names = names_of(batch, model)
     assert sorted(names) == ["a", "b", "c", "d", "h"]
-    assert batch.pixels.shape == (5, 3, 16, 16) and batch.pixels.dtype == torch.float32
+    assert batch.images.shape == (5, 3, 16, 16) and batch.images.dtype == torch.float32
     assert batch.reference is not None
     assert [names[row] for row in batch.reference] == list("abahac")
     assert [names[row] for row in batch.target] == list("bacbbd")
@@ -90,7 +104,7 @@ def test_each_image_is_there_once_and_rows_point_at_it(colours: Colours, model: 
 
 def test_pairs_of_image_and_text_have_no_reference(colours: Colours, model: TMCIR) -> None:
     samples = [Sample(name, (f"colour {name}",)) for name in "cac"]
-    batch = make_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 0.5, "seed")
+    batch = draw_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 0.5, "seed")
     names = names_of(batch, model)
     assert sorted(names) == ["a", "c"]
     assert batch.reference is None
@@ -103,7 +117,7 @@ def test_every_text_of_a_sample_has_the_same_chance(colours: Colours, model: TMC
     texts = ("red", "blue", "in green")
     samples = [Sample("a", texts)] * 900
     store = ImageStore(model, colours.image_path, PLENTY)
-    batch = make_batch(samples, model, store, 1.0, "seed")
+    batch = draw_batch(samples, model, store, 1.0, "seed")
     kinds, counts = batch.text.ids.unique(dim=0, return_counts=True)
     assert kinds.equal(model.encoder.tokenize(list(texts)).ids.unique(dim=0))
     # 300 each, with a standard deviation of sqrt(900 * 1/3 * 2/3) = 14.
@@ -112,7 +126,7 @@ def test_every_text_of_a_sample_has_the_same_chance(colours: Colours, model: TMC
 
 def test_a_missing_image_is_named(colours: Colours, model: TMCIR) -> None:
     with pytest.raises(ImageError, match="no image 'z'"):
-        make_batch(
+        draw_batch(
             composed("az"), model, ImageStore(model, colours.image_path, PLENTY), 1.0, "seed"
         )
 
@@ -121,7 +135,7 @@ def test_a_missing_image_is_named(colours: Colours, model: TMCIR) -> None:
 
 
 def groups_of(colours: Colours, model: TMCIR, samples: list[Sample]) -> list[int]:
-    return make_batch(
+    return draw_batch(
         samples, model, ImageStore(model, colours.image_path, 0), 1.0, "seed"
     ).groups.tolist()
 
@@ -135,7 +149,7 @@ def test_equal_texts_are_one_group_whatever_their_case(colours: Colours, model: 
 
 def test_the_drawn_text_makes_the_group(colours: Colours, model: TMCIR) -> None:
     samples = [Sample("a", ("red", "blue"))] * 20
-    batch = make_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 1.0, "seed")
+    batch = draw_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 1.0, "seed")
     drawn, group_of_text = batch.text.ids.unique(dim=0, return_inverse=True)
     assert len(drawn) == 2
     same_text = group_of_text[:, None] == group_of_text
@@ -190,21 +204,21 @@ def test_micro_batches_have_just_the_images_that_they_name(
         assert (part.reference is not None) == with_reference
         for place in range(len(part.target)):
             named.add(pairs[row][1])
-            assert part.pixels[part.target[place]].equal(pixels[pairs[row][1]])
+            assert part.images[part.target[place]].equal(pixels[pairs[row][1]])
             if part.reference is not None:
                 named.add(pairs[row][0])
-                assert part.pixels[part.reference[place]].equal(pixels[pairs[row][0]])
+                assert part.images[part.reference[place]].equal(pixels[pairs[row][0]])
             assert part.text.ids[place].equal(text.ids[row])
             assert part.text.lengths[place] == text.lengths[row]
             assert part.groups[place] == whole.groups[row]
             row += 1
-        assert part.pixels.equal(pixels[sorted(named)])
+        assert part.images.equal(pixels[sorted(named)])
     assert row == count
 
 
 def test_a_batch_that_fits_is_one_part(colours: Colours, model: TMCIR) -> None:
     samples = composed("ab", "ca", "bh")
-    batch = make_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 1.0, "seed")
+    batch = draw_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 1.0, "seed")
     for size in (3, 100):
         (part,) = batch.split(size)
         names, own = names_of(batch, model), names_of(part, model)
@@ -317,7 +331,7 @@ def test_chunks_that_do_not_divide_read_every_image(
     colours: Colours, model: TMCIR, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = ImageStore(model, colours.image_path, PLENTY).get(NAMES)
-    monkeypatch.setattr(batches, "READ_CHUNK", 3)
+    monkeypatch.setattr(images_module, "READ_CHUNK", 3)
     store = ImageStore(model, colours.image_path, PLENTY)
     store.read(NAMES)
     assert set(colours.reads.values()) == {2}

@@ -163,6 +163,22 @@ def test_frozen_towers_stay_as_they_are(catalogue: Path, tmp_path: Path) -> None
     assert any(key.startswith("fusion.") for key in changed)
 
 
+def test_over_frozen_towers_a_run_learns_from_views(catalogue: Path, tmp_path: Path) -> None:
+    stage = {"epochs": 3, "batch_size": 16}
+    towers = train(
+        load_recipe(write_recipe(tmp_path / "a.yaml", catalogue, stages={"align": stage}))
+    )
+    frozen = {**stage, "learning_rate": 2.0e-3, "tower_learning_rate": 0.0, "views": 2}
+    model = {"source": str(towers), "fusion": FUSION}
+    path = write_recipe(tmp_path / "b.yaml", catalogue, model=model, stages={"fuse": frozen})
+    trained = train(load_recipe(path))
+    before, after = (tmcir.load(folder, device="cpu").state_dict() for folder in (towers, trained))
+    changed = {key for key in before if key in after and not torch.equal(before[key], after[key])}
+    assert {key for key in changed if key.startswith("encoder.")} <= {"encoder.clip.logit_scale"}
+    found = losses(tmp_path / "b", "fuse")
+    assert sum(found[-5:]) < sum(found[:5])
+
+
 @pytest.mark.parametrize("kept", [False, True])
 def test_a_run_goes_on_from_towers_or_from_a_whole_model(
     kept: bool, catalogue: Path, tmp_path: Path

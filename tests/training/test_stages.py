@@ -13,7 +13,8 @@ from tmcir.data.dataset import Dataset, Triplet
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.errors import TMCIRError
 from tmcir.models import TMCIR
-from tmcir.training.batches import Batch, ImageStore, Sample, make_batch
+from tmcir.training.batches import Batch, Sample, make_batch
+from tmcir.training.images import Crops, ImageStore
 from tmcir.training.pairing import Pairing, make_pairing
 from tmcir.training.recipe import AlignSettings
 from tmcir.training.stages import Pairs, align, fuse, invert
@@ -41,7 +42,9 @@ def model(colours: Colours) -> TMCIR:
 
 
 def batch_of(samples: list[Sample], model: TMCIR, colours: Colours) -> Batch:
-    return make_batch(samples, model, ImageStore(model, colours.image_path, 1 << 30), 1.0, "seed")
+    return make_batch(
+        samples, model.encoder, Crops(ImageStore(model, colours.image_path, 1 << 30), 1.0), "seed"
+    )
 
 
 def softmax_loss(own: float, *others: float) -> float:
@@ -184,7 +187,9 @@ def test_items_of_one_caption_are_one_group(catalogue: Path) -> None:
     dataset = FashionProducts(catalogue, "train")
     model = build_model(dataset)
     samples = fuse(dataset, True, True).samples(0)
-    batch = make_batch(samples, model, ImageStore(model, dataset.image_path, 1 << 30), 1.0, "seed")
+    batch = make_batch(
+        samples, model.encoder, Crops(ImageStore(model, dataset.image_path, 1 << 30), 1.0), "seed"
+    )
     captions = [dataset.caption_of(sample.target) for sample in samples]
     assert len(set(captions)) == len(batch.groups.unique()) < len(samples)
     firsts = {caption: batch.groups[captions.index(caption)] for caption in captions}

@@ -27,6 +27,10 @@ class ImageFeatures:
         """Return the rows at ``index`` (long [M])."""
         return ImageFeatures(self.pooled[index], self.tokens[index])
 
+    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> ImageFeatures:
+        """Return the same features on ``device``, in ``dtype`` if one is given."""
+        return ImageFeatures(self.pooled.to(device, dtype), self.tokens.to(device, dtype))
+
 
 @dataclass(frozen=True, slots=True)
 class TextTokens:

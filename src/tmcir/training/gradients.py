@@ -18,7 +18,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from tmcir.models.tmcir import TMCIR
-from tmcir.training.batches import Batch, seeded
+from tmcir.training.batches import Batch
+from tmcir.training.images import seeded
 from tmcir.training.stages import Pairs, Stage
 
 

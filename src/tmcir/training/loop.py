@@ -20,8 +20,9 @@ from tmcir.errors import TMCIRError
 from tmcir.models.tmcir import TMCIR
 from tmcir.monitor import Monitor
 from tmcir.schedule import learning_rate
-from tmcir.training.batches import Batch, ImageStore, make_batch
+from tmcir.training.batches import Batch, make_batch
 from tmcir.training.gradients import Embedder, backward
+from tmcir.training.images import Crops, EncodedViews, Images, ImageStore
 from tmcir.training.recipe import StageSettings
 from tmcir.training.stages import Stage
 
@@ -40,7 +41,7 @@ class _Run:
     model: TMCIR
     stage: Stage
     settings: StageSettings
-    store: ImageStore
+    images: Images
     folder: Path
     accelerator: Accelerator
     seed: int
@@ -90,7 +91,8 @@ def train_stage(
     model.fusion.requires_grad_(stage.trains_method)
     optimiser = torch.optim.AdamW(parameter_groups(model, settings), betas=(0.9, 0.98), eps=1e-6)
     steps = _steps_per_epoch(stage, settings, accelerator)
-    run = _Run(model, stage, settings, store, folder, accelerator, seed, optimiser, steps)
+    images = _images(stage, settings, store, accelerator, seed)
+    run = _Run(model, stage, settings, images, folder, accelerator, seed, optimiser, steps)
     progress = Progress()
     if (folder / CHECKPOINT).exists():
         progress = load_checkpoint(folder / CHECKPOINT, model, optimiser)
@@ -101,6 +103,22 @@ def train_stage(
         load_checkpoint(folder / BEST, model)
     model.eval()
     return progress
+
+
+def _images(
+    stage: Stage, settings: StageSettings, store: ImageStore, accelerator: Accelerator, seed: int
+) -> Images:
+    """Return what gives a step its images; what a frozen tower encodes once is encoded here."""
+    device = accelerator.device
+    if settings.views is None:
+        return Crops(store, settings.smallest_crop, device)
+    names = {sample.target for sample in stage.samples(0)}
+    names |= {sample.reference for sample in stage.samples(0) if sample.reference is not None}
+    accelerator.print(f"{stage.name}  encodes {len(names)} images once, in {settings.views} views")
+    views = EncodedViews(store, settings.views, settings.smallest_crop, f"{seed}", device)
+    with accelerator.autocast():
+        views.encode(sorted(names))
+    return views
 
 
 def _steps_per_epoch(stage: Stage, settings: StageSettings, accelerator: Accelerator) -> int:
@@ -214,9 +232,7 @@ def _batches(run: _Run, start: int) -> Generator[tuple[int, Batch], None, None]:
             samples = run.stage.samples(epoch)
         first = place * whole + rank * share
         chosen = samples[first : first + share]
-        crop = run.settings.smallest_crop
-        device = run.accelerator.device
-        return make_batch(chosen, run.model, run.store, crop, run.chance(step), device)
+        return make_batch(chosen, run.model.encoder, run.images, run.chance(step))
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         coming = pool.submit(prepare, start) if start < run.total else None

@@ -114,11 +114,27 @@ class StageSettings(Settings):
     smallest_crop: float = Field(
         default=0.8, gt=0, le=1, description="Smallest random crop, as a share of the side."
     )
+    views: int | None = Field(
+        default=None,
+        ge=1,
+        description="For frozen towers, and many times as fast: every image is encoded once, whole"
+        " and in so many crops less one, and steps draw among these views; none: new crops are"
+        " encoded in every step.",
+    )
     symmetric: bool = Field(description="Both directions of InfoNCE, or from left to right.")
     lora: LoraSettings | None = Field(default=None, description="Adapters on the towers.")
     evaluate_every: int = Field(
         default=1, ge=0, description="Epochs between validations; 0 keeps the last weights."
     )
+
+    @model_validator(mode="after")
+    def _views_of_frozen_towers(self) -> StageSettings:
+        if self.views is not None and (self.tower_learning_rate != 0 or self.lora is not None):
+            raise ValueError(
+                "views are encoded once, by frozen towers: set tower_learning_rate to 0 and lora to"
+                " none, or leave views out"
+            )
+        return self
 
 
 class AlignSettings(StageSettings):
@@ -211,7 +227,7 @@ class Recipe(RunSettings):
     )
     checkpoint_minutes: float = Field(default=5.0, gt=0, description="Between checkpoints.")
     image_memory: int = Field(
-        default=4 * 1024**3, ge=0, description="Most bytes of decoded images kept in memory."
+        default=4 * 1024**3, ge=0, description="Most bytes of decoded images kept in memory, and of encoded ones."
     )
 
     @model_validator(mode="after")

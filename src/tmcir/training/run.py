@@ -23,8 +23,8 @@ from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import TMCIR
 from tmcir.models.tokenizer import train_tokenizer
 from tmcir.settings import claim_folder
-from tmcir.training.batches import ImageStore
 from tmcir.training.card import model_card
+from tmcir.training.images import ImageStore
 from tmcir.training.loop import Validation, parameter_groups, train_stage
 from tmcir.training.methods import method_arguments
 from tmcir.training.pairing import make_pairing

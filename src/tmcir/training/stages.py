@@ -83,7 +83,7 @@ def align(pairs: Pairing, seed: int, symmetric: bool) -> Stage:
         return [Sample(target=image, texts=texts) for image, texts in chosen]
 
     def embed(model: TMCIR, batch: Batch) -> Pairs:
-        image = model.encoder.image_features(batch.pixels)
+        image = batch.image_features(model.encoder)
         text = model.encoder.text_features(batch.text)
         return Pairs(image.pooled[batch.target], text.pooled, None, batch.groups, _scale(model))
 
@@ -116,7 +116,7 @@ def invert(
 
     def embed(model: TMCIR, batch: Batch) -> Pairs:
         assert isinstance(model.fusion, Pic2Word)
-        image = model.encoder.image_features(batch.pixels).pooled[batch.target]
+        image = batch.image_features(model.encoder).pooled[batch.target]
         sentence = model.fusion.describe(image, model.encoder)
         return Pairs(image, sentence, None, batch.groups, _scale(model))
 
@@ -153,7 +153,7 @@ def fuse(
 
     def embed(model: TMCIR, batch: Batch) -> Pairs:
         assert batch.reference is not None
-        image = model.encoder.image_features(batch.pixels)
+        image = batch.image_features(model.encoder)
         reference = image.select(batch.reference)
         query = model(reference, model.encoder.text_features(batch.text)).query
         negatives = reference.pooled if reference_as_negative else None
