@@ -59,6 +59,20 @@ def test_one_view_is_what_a_gallery_encodes(
     assert_close(drawn, model.image_features([products.image_path(name) for name in names]))
 
 
+def test_towers_may_run_in_bfloat16(
+    model: TMCIR, products: FashionProducts, names: list[str]
+) -> None:
+    store = ImageStore(model, products.image_path, PLENTY)
+    half = EncodedViews(
+        store, 1, 0.5, "0", autocast=lambda: torch.autocast("cpu", dtype=torch.bfloat16)
+    )
+    exact = views_of(model, products, count=1).draw(names, "any")
+    drawn = half.draw(names, "any")
+    assert drawn.tokens.dtype == torch.float32
+    assert not drawn.tokens.equal(exact.tokens)
+    torch.testing.assert_close(drawn.pooled, exact.pooled, atol=0.05, rtol=0)
+
+
 def test_steps_draw_among_all_views_and_the_whole_image_is_one(
     model: TMCIR, products: FashionProducts, names: list[str]
 ) -> None:

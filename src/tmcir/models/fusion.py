@@ -68,20 +68,34 @@ class FusionLayer(nn.Module):
             nn.Linear(4 * hidden_size, hidden_size),
         )
 
-    def forward(self, tokens: Tensor, key_bias: Tensor) -> Tensor:
-        """Return tokens [N, T, H] after attention and MLP; ``key_bias`` is float [N, 1, 1, T]."""
+    def forward(self, tokens: Tensor, key_bias: Tensor, wanted: int | None = None) -> Tensor:
+        """Return tokens after attention and MLP.
+
+        Args:
+            tokens: float [N, T, H].
+            key_bias: float [N, 1, 1, T].
+            wanted: How many of the first tokens are needed; None: all. Keys and values are still
+                those of all tokens, but nothing else is computed of the rest.
+
+        Returns:
+            float [N, T, H], or [N, wanted, H].
+        """
         samples, length, hidden = tokens.shape
-        projected = self.query_key_value(self.attention_norm(tokens))
-        query, key, value = (
-            projected.view(samples, length, 3, self.heads, hidden // self.heads)
-            .permute(2, 0, 3, 1, 4)  # [3, N, heads, T, H / heads]
+        normed = self.attention_norm(tokens)
+        weight, bias = self.query_key_value.weight, self.query_key_value.bias
+        query = functional.linear(normed[:, :wanted], weight[:hidden], bias[:hidden])
+        key_value = functional.linear(normed, weight[hidden:], bias[hidden:])  # [N, T, 2H]
+        key, value = (
+            key_value.view(samples, length, 2, self.heads, hidden // self.heads)
+            .permute(2, 0, 3, 1, 4)
             .unbind(0)
-        )
+        )  # each [N, heads, T, H / heads]
+        query = query.view(samples, -1, self.heads, hidden // self.heads).transpose(1, 2)
         attended = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=key_bias.to(query.dtype)
         )
-        joined = attended.transpose(1, 2).reshape(samples, length, hidden)  # [N, T, H]
-        tokens = tokens + self.attention_output(joined)
+        joined = attended.transpose(1, 2).reshape(samples, -1, hidden)  # [N, T or wanted, H]
+        tokens = tokens[:, :wanted] + self.attention_output(joined)
         output: Tensor = tokens + self.mlp(self.mlp_norm(tokens))
         return output
 
@@ -204,7 +218,11 @@ class AdaptiveTokenFusion(Composer):
         tokens = self._merge(image.tokens, text, merge_map)
         pooled = self.pooled_norm(pooled)
         lengths = tokens.mask.sum(dim=1)
-        read = self._read_by_length(pooled, tokens, lengths)
+        if image.tokens.requires_grad:
+            # Towers that are trained take most of the time, and more calls cost more than padding.
+            read = self._read(pooled, self._drop_absorbed(tokens))
+        else:
+            read = self._read_by_length(pooled, tokens, lengths)
         gate = image.pooled.new_ones(len(pooled), 2, 1)
         if self.gate is not None:
             logits = self.gate(pooled).float().unflatten(-1, (2, -1))  # [N, 2, 1 or D]
@@ -334,12 +352,11 @@ class AdaptiveTokenFusion(Composer):
     def _read_by_length(self, pooled: Tensor, tokens: _Tokens, lengths: Tensor) -> Tensor:
         """Return ``_read`` of samples that are grouped by their length, for less padding.
 
-        One sample that merges nothing would make all others of its batch as long as itself. Not in
-        training, where the towers take most of the time and more calls cost more than padding.
+        One sample that merges nothing would make all others of its batch as long as itself.
         """
         samples = len(pooled)
         groups = min(_GROUPS, samples // _IN_A_GROUP)
-        if groups < 2 or torch.is_grad_enabled():
+        if groups < 2:
             return self._read(pooled, self._drop_absorbed(tokens))
         order = lengths.argsort()
         parts = [
@@ -358,9 +375,10 @@ class AdaptiveTokenFusion(Composer):
         # Proportional attention, and -inf at padding; the query token has size 1.
         bias = tokens.log_sizes.masked_fill(~tokens.mask, -math.inf)
         bias = functional.pad(bias, (1, 0))[:, None, None, :]  # [N, 1, 1, 1 + T]
-        for layer in self.layers:
+        *first, last = self.layers
+        for layer in first:
             sequence = layer(sequence, bias)
-        read: Tensor = self.output_norm(sequence[:, 0])
+        read: Tensor = self.output_norm(last(sequence, bias, wanted=1)[:, 0])
         return read
 
 

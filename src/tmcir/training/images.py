@@ -7,6 +7,7 @@ size.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -122,6 +123,7 @@ class EncodedViews:
         smallest: Smallest side of a crop, see ``random_crops``.
         seed: Fixes the crops.
         device: Where the towers are.
+        autocast: Gives the precision that they are run in.
 
     The store's limit counts for the features, too; what is beyond is encoded again when it is
     needed.
@@ -134,7 +136,9 @@ class EncodedViews:
         smallest: float,
         seed: str,
         device: torch.device | None = None,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
+        self._autocast = autocast
         self._store = store
         self._count = count
         self._smallest = smallest
@@ -177,7 +181,7 @@ class EncodedViews:
         views = []
         for view in range(self._count):
             crops = squares.float() if view == 0 else self._crops(squares, names, view)
-            with torch.no_grad():
+            with torch.no_grad(), self._autocast():
                 features = self._store.encoder.image_features(normalise(crops))
             views.append(ImageFeatures(features.pooled.cpu(), features.tokens.to("cpu", KEPT)))
         pooled = torch.stack([features.pooled for features in views], dim=1)  # [U, V, D]

@@ -227,7 +227,9 @@ class Recipe(RunSettings):
     )
     checkpoint_minutes: float = Field(default=5.0, gt=0, description="Between checkpoints.")
     image_memory: int = Field(
-        default=4 * 1024**3, ge=0, description="Most bytes of decoded images kept in memory, and of encoded ones."
+        default=4 * 1024**3,
+        ge=0,
+        description="Most bytes of decoded images kept in memory, and of encoded ones.",
     )
 
     @model_validator(mode="after")
