@@ -212,14 +212,32 @@ def test_padding_and_company_do_not_change_a_query(trained: bool) -> None:
 
 @pytest.mark.parametrize("kappa", [-1.0, 0.5, 100.0])
 def test_samples_grouped_by_length_are_read_as_all_together(kappa: float) -> None:
-    """Without gradients a large batch is read in groups; the order of the samples is kept."""
+    """Over frozen towers a large batch is read in groups: the same queries, the same gradients."""
     fusion = make_fusion(kappa=kappa)
     image, text = make_features([n % (LENGTH + 1) for n in range(37)])
-    together = fusion(image, text)
-    with torch.inference_mode():
-        grouped = fusion(image, text)
-    torch.testing.assert_close(grouped.query, together.query.detach())
+    weights = torch.randn(37, SIZE, generator=torch.Generator().manual_seed(1))
+    outputs, gradients = [], []
+    for towers_are_trained in (True, False):
+        image.tokens.requires_grad_(towers_are_trained)
+        fusion.zero_grad()
+        outputs.append(fusion(image, text))
+        (outputs[-1].query * weights).sum().backward()
+        gradients.append([parameter.grad for parameter in fusion.parameters()])
+    together, grouped = outputs
+    torch.testing.assert_close(grouped.query, together.query)
     assert grouped.sequence_length == together.sequence_length
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_a_layer_of_which_one_token_is_wanted_reads_all() -> None:
+    layer = make_fusion().layers[0]
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randn(4, 6, 12, generator=generator, dtype=torch.float64)
+    bias = torch.randn(4, 1, 1, 6, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(layer(tokens, bias, wanted=1), layer(tokens, bias)[:, :1])
+    changed = torch.cat([tokens[:, :-1], -tokens[:, -1:]], dim=1)
+    assert not layer(changed, bias, wanted=1).allclose(layer(tokens, bias)[:, :1], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tmcir.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tmcir.errors import TMCIRError
@@ -194,8 +193,7 @@ def _step(
     batch = batch.to(run.accelerator.device)
     micro_batch = run.settings.micro_batch_size or len(batch.target)
     chance = run.chance(step)
-    with _attention(run.accelerator):
-        loss = backward(embedder, run.stage, batch, micro_batch, run.accelerator, chance).item()
+    loss = backward(embedder, run.stage, batch, micro_batch, run.accelerator, chance).item()
     if not math.isfinite(loss):
         raise TMCIRError(
             f"{run.stage.name}: the loss is {loss} at step {step}. The last checkpoint is"
@@ -205,17 +203,6 @@ def _step(
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     return loss
-
-
-def _attention(accelerator: Accelerator) -> AbstractContextManager[object]:
-    """Choose how attention is computed, where the default of torch is a slow one.
-
-    Its fused kernel takes three times as long as plain products for the gradients in bfloat16 on a
-    CPU, with sequences as short as these.
-    """
-    if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
-        return sdpa_kernel(SDPBackend.MATH)
-    return nullcontext()
 
 
 def _validate(run: _Run, validation: Validation, progress: Progress, monitor: Monitor) -> Progress:
