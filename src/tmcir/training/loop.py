@@ -112,9 +112,12 @@ def _images(
     device = accelerator.device
     if settings.views is None:
         return Crops(store, settings.smallest_crop, device)
-    names = {sample.target for sample in stage.samples(0)}
-    names |= {sample.reference for sample in stage.samples(0) if sample.reference is not None}
-    accelerator.print(f"{stage.name}  encodes {len(names)} images once, in {settings.views} views")
+    samples = stage.samples(0)
+    names = {sample.target for sample in samples}
+    names |= {sample.reference for sample in samples if sample.reference is not None}
+    accelerator.print(
+        f"{stage.name}  encodes {len(names)} images once; views of each: {settings.views}"
+    )
     crop, autocast = settings.smallest_crop, accelerator.autocast
     views = EncodedViews(store, settings.views, crop, f"{seed}", device, autocast)
     views.encode(sorted(names))
