@@ -14,11 +14,17 @@ def points(*places: tuple[float, float]) -> list[Placed]:
     ]
 
 
-def test_methods_about_the_middle_one_are_a_crowd() -> None:
-    # The plane is 1.6 wide and 1.5 high: 0.12 of it is 0.192 and 0.18.
-    together = points((1.10, 1.20), (1.12, 1.25), (1.15, 1.22), (1.29, 1.20), (1.12, 1.05))
-    apart = points((0.0, 1.5), (1.6, 0.0), (1.12, 1.0))
+def test_methods_about_the_one_with_most_around_it_are_a_crowd() -> None:
+    # The plane is 1.6 wide and 1.5 high: 0.2 of it is 0.32 and 0.30.
+    together = points((1.10, 1.20), (1.12, 1.25), (1.15, 1.22), (1.41, 1.20), (1.12, 0.91))
+    apart = points((0.0, 1.5), (1.6, 0.0), (1.12, 0.88), (0.75, 1.2))
     assert _crowd([*together, *apart]) == together
+
+
+def test_the_crowd_need_not_be_in_the_middle() -> None:
+    corner = points(*[(0.9 + 0.01 * number, 0.9) for number in range(6)])
+    others = points(*[(0.09 * number, 0.0) for number in range(10)])
+    assert _crowd([*others, *corner]) == corner
 
 
 def test_few_methods_are_no_crowd() -> None:

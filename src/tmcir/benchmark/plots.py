@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from statistics import median
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -22,8 +21,10 @@ _SIZES = {"baseline": 6.0, "ablation": 5.5, "method": 13.0}
 _GREY = "#5c5c5c"
 # From a point to the left end of its name.
 _LEADER = {"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6, "relpos": (0.0, 0.5)}
-# Methods within this share of the plane about the middle one are a crowd, if they are so many.
-_CROWDED, _A_CROWD = 0.12, 5
+# Methods within this share of the plane about one of them are a crowd, if they are so many.
+_CROWDED, _A_CROWD = 0.2, 5
+# Room to the right of the points for the longest name, as a share of the plane.
+_FOR_NAMES = 0.25
 
 
 class Placed(NamedTuple):
@@ -117,18 +118,22 @@ def _placed(cells: Sequence[CellResult], plane: Plane) -> list[Placed]:
 
 
 def _crowd(points: Sequence[Placed]) -> list[Placed]:
-    """Return the cells that lie about the middle one, too close together to be named there."""
+    """Return the cells about the one with most around it, too close together to be named there."""
     if not points:
         return []
-    across = _near_the_middle([point.x.value for point in points])
-    upward = _near_the_middle([point.y.value for point in points])
-    near = [point for point, x, y in zip(points, across, upward, strict=True) if x and y]
+    across = _neighbours([point.x.value for point in points])
+    upward = _neighbours([point.y.value for point in points])
+    around = [
+        [x and y for x, y in zip(*rows, strict=True)] for rows in zip(across, upward, strict=True)
+    ]
+    near = [point for point, is_near in zip(points, max(around, key=sum), strict=True) if is_near]
     return near if _A_CROWD <= len(near) < len(points) else []
 
 
-def _near_the_middle(values: Sequence[float]) -> list[bool]:
-    middle, reach = median(values), _CROWDED * (max(values) - min(values))
-    return [abs(value - middle) <= reach for value in values]
+def _neighbours(values: Sequence[float]) -> list[list[bool]]:
+    """Return for each value which of all lie close to it on an axis that shows all of them."""
+    reach = _CROWDED * (max(values) - min(values))
+    return [[abs(value - other) <= reach for other in values] for value in values]
 
 
 def _draw_plane(
@@ -139,7 +144,7 @@ def _draw_plane(
         _point(panel, *point)
     # By the points alone: one wide interval must not push all of them into a corner.
     left, right, low, high = _bounds(points)
-    panel.set_xlim(left, right)
+    panel.set_xlim(left, right + _FOR_NAMES * (right - left))
     panel.set_ylim(low, high)
     alone = [point for point in points if point not in crowd]
     names = [(point.cell.title, point.x.value, point.y.value) for point in alone]
