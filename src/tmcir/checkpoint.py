@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -83,14 +84,21 @@ def load_checkpoint(
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file by renaming a finished temporary file onto its place."""
-    temporary = path.with_name(f".{path.name}.writing")
+    """Write a safetensors file by renaming a finished temporary file onto its place.
+
+    It is written in a folder of its own: the library has temporary files, too, of the size of a
+    checkpoint, and what a kill leaves of them is removed at the next write.
+    """
+    staging = path.with_name(f".{path.name}.staging")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
     save_file(
         {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
-        temporary,
+        staging / path.name,
         metadata=metadata,
     )
-    temporary.replace(path)
+    (staging / path.name).replace(path)
+    shutil.rmtree(staging, ignore_errors=True)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
