@@ -39,7 +39,8 @@ def main() -> None:
 
     model = TMCIR(tmcir.load(arguments.model, device="cpu").encoder, FUSION)
     dataset = open_dataset("fashion-products", arguments.root, "train")
-    samples = fuse(dataset, True, True).samples(0)[: arguments.batch_size]
+    stage = fuse(dataset, True, True)
+    samples = stage.samples(0)[: arguments.batch_size]
     store = ImageStore(model, dataset.image_path, 1 << 30)
     crops, views = Crops(store, 0.7), EncodedViews(store, 1, 0.7, "0")
     kinds: dict[str, tuple[Images, bool]] = {
@@ -47,7 +48,6 @@ def main() -> None:
         "frozen": (crops, False),
         "views": (views, False),
     }
-    stage = fuse(dataset, True, True)
     spent: dict[tuple[str, str], list[float]] = {}
     for repeat in range(REPEATS + 2):
         for precision in ("no", "bf16"):

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tiny import build_model, draw_catalogue
+from tests.tiny import build_model
 from tests.training.colours import NAMES, Colours, names_of
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.errors import ImageError
@@ -32,12 +32,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> TMCIR:
 @pytest.fixture
 def colours(tmp_path: Path) -> Colours:
     return Colours(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def products(tmp_path_factory: pytest.TempPathFactory) -> FashionProducts:
-    root = draw_catalogue(tmp_path_factory.mktemp("catalogue") / "products", items=120)
-    return FashionProducts(root, "train")
 
 
 def composed(*pairs: str) -> list[Sample]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.tiny import build_model, draw_catalogue
+from tests.tiny import build_model
 from tests.training.colours import Colours
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.errors import ImageError
@@ -21,12 +21,6 @@ from tmcir.training.stages import fuse
 
 PLENTY = 1 << 30
 ROUNDING = 2e-3  # of float16, at values of about one
-
-
-@pytest.fixture(scope="module")
-def products(tmp_path_factory: pytest.TempPathFactory) -> FashionProducts:
-    root = draw_catalogue(tmp_path_factory.mktemp("catalogue") / "products", items=120)
-    return FashionProducts(root, "train")
 
 
 @pytest.fixture(scope="module")

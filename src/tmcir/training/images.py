@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ READ_CHUNK = 256
 ENCODE_CHUNK = 64
 # Of the tokens that are kept; what the layers read of them is normed anyway.
 KEPT = torch.float16
+Item = TypeVar("Item")
 
 
 class Images(Protocol):
@@ -38,6 +39,39 @@ class Images(Protocol):
         Raises:
             ImageError: An image is missing or broken.
         """
+
+
+class _Kept(Generic[Item]):
+    """What was loaded of each image, as far as there is room; what is beyond is loaded again.
+
+    Args:
+        load: Loads some images by their names, in that order.
+        capacity: Most images to keep.
+        chunk: Images that are loaded at once, where they are loaded ahead of their use.
+    """
+
+    def __init__(
+        self, load: Callable[[Sequence[str]], Iterable[Item]], capacity: int, chunk: int
+    ) -> None:
+        self._load = load
+        self._capacity = capacity
+        self._chunk = chunk
+        self._items: dict[str, Item] = {}
+
+    def read(self, names: Iterable[str]) -> None:
+        """Load images ahead of their use, as many as there is room for."""
+        room = self._capacity - len(self._items)
+        missing = [name for name in dict.fromkeys(names) if name not in self._items][:room]
+        for start in range(0, len(missing), self._chunk):
+            chunk = missing[start : start + self._chunk]
+            self._items.update(zip(chunk, self._load(chunk), strict=True))
+
+    def get(self, names: Sequence[str]) -> list[Item]:
+        """Return what was loaded of each image."""
+        self.read(names)
+        absent = [name for name in names if name not in self._items]
+        fresh = dict(zip(absent, self._load(absent), strict=True)) if absent else {}
+        return [fresh[name] if name in fresh else self._items[name] for name in names]
 
 
 class ImageStore:
@@ -58,8 +92,7 @@ class ImageStore:
         self.limit = limit
         self._model = model
         self._find = find
-        self._capacity = limit // (3 * model.image_size**2)
-        self._kept: dict[str, Tensor] = {}
+        self._kept = _Kept(self._squares, limit // (3 * model.image_size**2), READ_CHUNK)
 
     def read(self, names: Iterable[str]) -> None:
         """Read images ahead of their use, as far as the memory limit allows.
@@ -67,11 +100,7 @@ class ImageStore:
         Raises:
             ImageError: An image is missing or broken.
         """
-        room = self._capacity - len(self._kept)
-        missing = [name for name in dict.fromkeys(names) if name not in self._kept][:room]
-        for start in range(0, len(missing), READ_CHUNK):
-            chunk = missing[start : start + READ_CHUNK]
-            self._kept.update(zip(chunk, self._squares(chunk), strict=True))
+        self._kept.read(names)
 
     def get(self, names: Sequence[str]) -> Tensor:
         """Return uint8 [U, 3, S, S].
@@ -79,10 +108,7 @@ class ImageStore:
         Raises:
             ImageError: An image is missing or broken.
         """
-        self.read(names)
-        absent = [name for name in names if name not in self._kept]
-        fresh = dict(zip(absent, self._squares(absent), strict=True)) if absent else {}
-        return torch.stack([fresh[name] if name in fresh else self._kept[name] for name in names])
+        return torch.stack(self._kept.get(names))
 
     def _squares(self, names: Sequence[str]) -> Tensor:
         return self._model.squares([self._find(name) for name in names])
@@ -146,8 +172,7 @@ class EncodedViews:
         self._device = device or torch.device("cpu")
         encoder = store.encoder
         size = encoder.embedding_size * (4 + encoder.patches * KEPT.itemsize)
-        self._capacity = store.limit // (count * size)
-        self._kept: dict[str, ImageFeatures] = {}
+        self._kept = _Kept(self._views, store.limit // (count * size), ENCODE_CHUNK)
 
     def encode(self, names: Iterable[str]) -> None:
         """Encode images ahead of their use, as far as the memory limit allows.
@@ -155,20 +180,12 @@ class EncodedViews:
         Raises:
             ImageError: An image is missing or broken.
         """
-        room = self._capacity - len(self._kept)
-        missing = [name for name in dict.fromkeys(names) if name not in self._kept][:room]
-        for start in range(0, len(missing), ENCODE_CHUNK):
-            chunk = missing[start : start + ENCODE_CHUNK]
-            self._kept.update(zip(chunk, self._views(chunk), strict=True))
+        self._kept.read(names)
 
     def draw(self, names: Sequence[str], seed: str) -> ImageFeatures:
         """Return the features of one view of each image, float32 on the device; see ``Images``."""
-        self.encode(names)
-        absent = [name for name in names if name not in self._kept]
-        fresh = dict(zip(absent, self._views(absent), strict=True)) if absent else {}
         chosen = torch.randint(self._count, (len(names),), generator=seeded(seed)).tolist()
-        found = [fresh[name] if name in fresh else self._kept[name] for name in names]
-        drawn = list(zip(found, chosen, strict=True))
+        drawn = list(zip(self._kept.get(names), chosen, strict=True))
         return ImageFeatures(
             pooled=torch.stack([features.pooled[view] for features, view in drawn]),
             tokens=torch.stack([features.tokens[view] for features, view in drawn]),
