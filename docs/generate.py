@@ -18,7 +18,7 @@ from typer.main import get_command
 from tmcir.benchmark import BenchmarkRecipe
 from tmcir.cli import app
 from tmcir.generation.recipe import EditorRecipe, GenerateRecipe
-from tmcir.settings import choices
+from tmcir.runs.settings import choices
 from tmcir.training.recipe import Recipe
 
 DOCS = Path(__file__).parent

@@ -10,9 +10,9 @@ import pytest
 from tests.benchmark.tiny_benchmark import BROKEN, IMAGE, SUM, TMCIR, WEIGHTED, write_benchmark
 from tmcir.benchmark.plan import JOB, Job, check_folders, plan
 from tmcir.benchmark.recipe import load_benchmark
-from tmcir.errors import TMCIRError
-from tmcir.files import write_json
-from tmcir.settings import recipe_names
+from tmcir.core.errors import TMCIRError
+from tmcir.core.files import write_json
+from tmcir.runs.settings import recipe_names
 
 
 def jobs_of(path: Path, *overrides: str, seeds: tuple[int, ...] = (0,)) -> dict[str, Job]:

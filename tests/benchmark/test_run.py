@@ -19,7 +19,7 @@ from tmcir.benchmark import job, load_benchmark, run_benchmark
 from tmcir.benchmark.job import CellReport, read_queries
 from tmcir.benchmark.plan import cell_folder
 from tmcir.benchmark.results import Results
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.evaluation.protocols import FASHION200K_RECALLS
 
 SEEDS = (0, 1)

@@ -12,7 +12,7 @@ from tmcir.benchmark.results import CellResult, Results
 from tmcir.benchmark.statistics import Comparison, Mean
 from tmcir.benchmark.table import table
 from tmcir.benchmark.timing import ComposeTime
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 
 RESULTS = Results(
     name="trial",

@@ -7,8 +7,8 @@ import pytest
 
 from tests.layouts import CIRCO as QUERIES
 from tests.layouts import draw, write, write_circo, write_coco_list
+from tmcir.core.errors import TMCIRError
 from tmcir.data.circo import CIRCO, IMAGE_LIST
-from tmcir.errors import TMCIRError
 
 
 def test_the_gallery_is_the_list_of_coco(tmp_path: Path) -> None:

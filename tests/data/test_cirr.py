@@ -7,8 +7,8 @@ import pytest
 
 from tests.layouts import CIRR as QUERIES
 from tests.layouts import draw, write, write_cirr
+from tmcir.core.errors import TMCIRError
 from tmcir.data.cirr import CIRR
-from tmcir.errors import TMCIRError
 
 
 def test_a_query_has_its_image_set_without_the_reference(tmp_path: Path) -> None:

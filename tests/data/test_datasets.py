@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.layouts import write_circo, write_cirr, write_fashion_iq
+from tmcir.core.errors import TMCIRError
 from tmcir.data.datasets import DATASETS, open_dataset
-from tmcir.errors import TMCIRError
 
 
 def test_a_dataset_opens_by_its_name(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.layouts import FASHION_IQ, draw, write, write_fashion_iq
+from tmcir.core.errors import TMCIRError
 from tmcir.data.fashion_iq import FashionIQ, join_captions, training_forms
-from tmcir.errors import TMCIRError
 
 
 def test_captions_are_joined_as_published_results_did() -> None:

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Judgement, Triplet
 from tmcir.data.fashion_products import KINDS, MINIMUM_ITEMS, SPLITS, FashionProducts, pattern_of
-from tmcir.errors import TMCIRError
 
 COLUMNS = ("id", "gender", "articleType", "baseColour", "productDisplayName")
 Row = tuple[object, str, str, str, str]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.layouts import draw
+from tmcir.core.errors import TMCIRError
 from tmcir.data.jsonl import JSONLines
-from tmcir.errors import TMCIRError
 
 LINE: dict[str, Any] = {"reference": "a.jpg", "text": "with short sleeves", "target": "shop/b.jpg"}
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from tests.layouts import write_fashion_iq
 from tests.tiny import draw_catalogue
+from tmcir.core.errors import ImageError, TMCIRError
 from tmcir.data.dataset import Dataset, Task, Triplet
 from tmcir.data.datasets import open_dataset
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.data.mixed import Mixed, _Part
-from tmcir.data.rendered.catalogue import RenderedCatalogue
-from tmcir.errors import ImageError, TMCIRError
+from tmcir.rendered.catalogue import RenderedCatalogue
 
 RENDERED = {"items": 40, "queries": 20, "image_size": 32}
 PRODUCTS = {"queries": 30}

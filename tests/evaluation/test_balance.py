@@ -14,8 +14,8 @@ from torch.nn.functional import normalize
 
 from tests.evaluation.fake import make_embeddings
 from tests.evaluation.test_intent import Judged
+from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Task, Triplet
-from tmcir.errors import TMCIRError
 from tmcir.evaluation import Embeddings, Report, score
 from tmcir.evaluation.balance import (
     LABELS,

@@ -14,13 +14,13 @@ from torch.nn.functional import normalize
 
 from tests.evaluation.fake import make_embeddings
 from tests.tiny import draw_catalogue
+from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
 from tmcir.data.fashion_products import KINDS, FashionProducts
 from tmcir.data.mixed import Mixed
-from tmcir.data.rendered.catalogue import RenderedCatalogue
-from tmcir.errors import TMCIRError
 from tmcir.evaluation import Embeddings, Report, score
 from tmcir.evaluation.intent import measure_intent
+from tmcir.rendered.catalogue import RenderedCatalogue
 
 Truth = dict[str, tuple[float, float]]
 

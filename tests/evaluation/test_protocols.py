@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Task, Triplet
-from tmcir.errors import TMCIRError
 from tmcir.evaluation.protocols import PROTOCOLS, Values, find_protocol, right_answers
 
 # One query [1]; a gallery embedding [s] then has the score s.

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Task, Triplet
-from tmcir.errors import TMCIRError
 from tmcir.evaluation.protocols import PROTOCOLS
 from tmcir.evaluation.report import Report, summarise
 

@@ -10,10 +10,10 @@ from torch.nn import functional
 from tests.evaluation.fake import FakeModel
 from tests.layouts import draw, write_cirr, write_fashion_iq
 from tests.tiny import build_model, draw_catalogue
+from tmcir.core.errors import ImageError, TMCIRError
 from tmcir.data.cirr import CIRR
 from tmcir.data.fashion_iq import FashionIQ
 from tmcir.data.fashion_products import FashionProducts
-from tmcir.errors import ImageError, TMCIRError
 from tmcir.evaluation import embed, evaluate, evaluate_methods, score, validation_score
 from tmcir.models.baselines import METHODS
 from tmcir.models.features import ImageFeatures

@@ -10,11 +10,11 @@ import torch
 from tests.evaluation.fake import FakeModel, make_embeddings
 from tests.layouts import CIRCO as CIRCO_QUERIES
 from tests.layouts import draw, write_circo, write_cirr, write_coco_list, write_fashion_iq
+from tmcir.core.errors import TMCIRError
 from tmcir.data.circo import CIRCO
 from tmcir.data.cirr import CIRR
 from tmcir.data.dataset import Dataset
 from tmcir.data.fashion_iq import FashionIQ
-from tmcir.errors import TMCIRError
 from tmcir.evaluation.submission import (
     build_submission,
     open_hidden_split,

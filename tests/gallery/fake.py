@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from tmcir.data.images import read_image
+from tmcir.core.images import read_image
 from tmcir.gallery.query import ImageSource
 
 if TYPE_CHECKING:

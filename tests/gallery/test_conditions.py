@@ -5,9 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.gallery.conditions import OPERATORS, Condition, to_where
-from tmcir.gallery.store import FileState, Kind, ModelRecord, Rows, Store, open_store, unit
+from tmcir.gallery.stores.base import FileState, Kind, ModelRecord, Rows, Store, open_store, unit
 
 COLUMNS: dict[str, Kind] = {"year": "integer", "price": "number", "order": "text"}
 WORDS = ["Red", "O'Blue", "a%b_c", 'back\\slash "x"', "Ärger", "-- x", "1); DROP", "red shirt"]

@@ -17,10 +17,10 @@ from PIL import Image
 
 import tmcir
 from tests.gallery.fake import FakeModel, draw_photos
-from tmcir.errors import ImageError, TMCIRError
+from tmcir.core.errors import ImageError, TMCIRError
 from tmcir.gallery import AddReport, Gallery
-from tmcir.gallery.lance import LanceStore
-from tmcir.gallery.store import Rows, open_store
+from tmcir.gallery.stores.base import Rows, open_store
+from tmcir.gallery.stores.lance import LanceStore
 
 COLOURS = ("Red", "Navy Blue", "O'Green")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.gallery.metadata import Metadata, read_metadata
 
 IDS = ["10.jpg", "11.jpg", "shoes/12.jpg", "hats/12.jpg"]

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 from tests.gallery.fake import FakeModel, draw_photos
-from tmcir.data.images import jpeg_thumbnail
-from tmcir.errors import TMCIRError, UnknownItemError
+from tmcir.core.errors import TMCIRError, UnknownItemError
+from tmcir.core.images import jpeg_thumbnail
 from tmcir.gallery import Gallery, Query, duplicates
 from tmcir.gallery.duplicates import fold
 from tmcir.gallery.indexing import thumbnail_side
-from tmcir.gallery.store import Neighbours, unit
+from tmcir.gallery.stores.base import Neighbours, unit
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.gallery import Query, Turn, to_query
 from tmcir.gallery.query import MAXIMUM_EXAMPLES, MAXIMUM_TEXT
 from tmcir.gallery.turns import MAXIMUM_TEXTS, MAXIMUM_TURNS

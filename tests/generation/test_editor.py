@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file
 
 from tests.generation.tiny_pipelines import PIPELINES, SIDE, edit_index, save_pipeline
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.generation import editor as editor_module
 from tmcir.generation.editor import Editor, load_editor
 from tmcir.generation.pipelines import KINDS, SETTINGS, PipelineKind, call_settings, kind_of

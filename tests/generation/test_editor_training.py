@@ -24,10 +24,9 @@ from torch import Tensor, nn
 
 from tests.generation.tiny_pipelines import edit_index
 from tests.generation.tiny_recipes import SIDE, editor_recipe
-from tmcir.checkpoint import load_checkpoint
+from tmcir.core.errors import ImageError, TMCIRError
 from tmcir.data.dataset import Triplet
 from tmcir.data.fashion_products import FashionProducts
-from tmcir.errors import ImageError, TMCIRError
 from tmcir.generation import (
     EditorSettings,
     load_editor,
@@ -46,8 +45,9 @@ from tmcir.generation.examples import (
 )
 from tmcir.generation.optimise import CHECKPOINT, WARMUP, optimise
 from tmcir.generation.train import denoising_loss
-from tmcir.schedule import learning_rate
-from tmcir.settings import recipe_names
+from tmcir.runs.checkpoint import load_checkpoint
+from tmcir.runs.schedule import learning_rate
+from tmcir.runs.settings import recipe_names
 
 PIPELINE = "StableDiffusionInstructPix2PixPipeline"
 

@@ -22,13 +22,14 @@ from PIL import Image
 from tests.generation.tiny_recipes import SIDE, generate_recipe
 from tests.manifests import write_manifest
 from tests.training.colours import Colours
-from tmcir import files, settings
+from tmcir.core import files
+from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Dataset, Triplet
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.data.pseudo_targets import MANIFEST, SCHEMA, read_pseudo_targets
-from tmcir.errors import TMCIRError
 from tmcir.generation import GenerateReport, generate, job, load_editor, load_generate_recipe
-from tmcir.settings import recipe_names
+from tmcir.runs import settings
+from tmcir.runs.settings import recipe_names
 
 UNMEASURED = ("directional", "to_reference", "brightness", "saturated", "fell_to")
 

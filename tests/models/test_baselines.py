@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from tests.tiny import build_model
+from tmcir.core.errors import TMCIRError
 from tmcir.data.fashion_products import FashionProducts
-from tmcir.errors import TMCIRError
 from tmcir.models import TMCIR
 from tmcir.models.baselines import METHODS, image_only, normalised_sum, text_only
 from tmcir.models.baselines.combiner import Combiner

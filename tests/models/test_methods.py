@@ -13,8 +13,8 @@ from torch.nn import functional
 
 import tmcir
 from tests.tiny import METHODS, build_model
+from tmcir.core.errors import TMCIRError
 from tmcir.data.fashion_products import FashionProducts
-from tmcir.errors import TMCIRError
 from tmcir.models import TMCIR, Explanation
 from tmcir.models.composer import Composer
 from tmcir.models.methods import build_composer, composer_class, method_names

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.models.preprocessing import CLIP_MEAN, CLIP_STD, ImagePreprocessor
 
 

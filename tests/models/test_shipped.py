@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import tmcir
-from tmcir.data.rendered.catalogue import RenderedCatalogue
+from tmcir.core.shipped import EDITOR_INDEX, MODEL_INDEX, shipped_folder, shipped_names
 from tmcir.evaluation import evaluate_methods
-from tmcir.shipped import EDITOR_INDEX, MODEL_INDEX, shipped_folder, shipped_names
+from tmcir.rendered.catalogue import RenderedCatalogue
 
 LARGEST = {"mini": 20e6, "mini-editor": 20e6}
 NAMES = [*shipped_names(MODEL_INDEX), *shipped_names(EDITOR_INDEX)]

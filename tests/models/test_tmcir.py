@@ -14,8 +14,8 @@ from transformers import CLIPConfig, CLIPModel
 
 import tmcir
 from tests.tiny import build_model, draw_catalogue
+from tmcir.core.errors import ImageError, TMCIRError
 from tmcir.data.fashion_products import FashionProducts
-from tmcir.errors import ImageError, TMCIRError
 from tmcir.models import TMCIR
 
 TEXTS = ["red jeans", "for women", "striped", "in blue instead of green", "Größe 紺色 🙂"]

@@ -11,7 +11,6 @@ import pytest
 
 from tests.commands import run as command
 from tests.tiny import build_model
-from tmcir.data.rendered.catalogue import RenderedCatalogue
 from tmcir.evaluation import Metric, Part, Report
 from tmcir.gallery import Gallery
 from tmcir.models.loading import load
@@ -20,6 +19,7 @@ from tmcir.quickstart.answers import KINDS, answer, choose_queries
 from tmcir.quickstart.figures import COLUMNS, table
 from tmcir.quickstart.garments import write_garments
 from tmcir.quickstart.run import METHODS, PAGE
+from tmcir.rendered.catalogue import RenderedCatalogue
 
 
 class Listener:

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.service.conftest import error_code
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.service import ServiceSettings, allowed_hosts, check_address, keys_from_environment
 from tmcir.service.logs import JSONFormatter
 

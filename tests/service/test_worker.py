@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 from tests.service.conftest import error_code
-from tmcir.errors import QueryError
+from tmcir.core.errors import QueryError
 from tmcir.gallery import Gallery, Query
 from tmcir.models import Explanation
 from tmcir.service.worker import BusyError, ClosedError, Worker

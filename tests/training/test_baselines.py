@@ -13,7 +13,7 @@ import tmcir
 from tests.commands import run
 from tests.tiny import FUSION, METHODS
 from tests.training.test_run import losses, write_recipe
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.evaluation import Report, score_weights, validation_score
 from tmcir.models.methods import method_names
 from tmcir.training import load_recipe, train

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.tiny import build_model
 from tests.training.colours import NAMES, Colours, names_of
+from tmcir.core.errors import ImageError
 from tmcir.data.fashion_products import FashionProducts
-from tmcir.errors import ImageError
 from tmcir.models import TMCIR
 from tmcir.models.features import TextTokens
 from tmcir.training import images as images_module

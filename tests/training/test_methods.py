@@ -9,9 +9,9 @@ from typing import Any, get_args
 import pytest
 
 from tests.training.test_recipe import write
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.models.methods import composer_class, method_names
-from tmcir.settings import Settings
+from tmcir.runs.settings import Settings
 from tmcir.training.methods import FusionSettings, MethodSettings, method_arguments
 from tmcir.training.recipe import load_recipe
 

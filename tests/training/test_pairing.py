@@ -16,8 +16,8 @@ from tests.commands import run
 from tests.manifests import write_manifest
 from tests.tiny import FUSION, TOWERS
 from tests.training.colours import NAMES, Colours
+from tmcir.core.errors import TMCIRError
 from tmcir.data.fashion_products import FashionProducts
-from tmcir.errors import TMCIRError
 from tmcir.training import load_recipe, train
 from tmcir.training.pairing import Pairing, make_pairing
 from tmcir.training.recipe import AlignSettings

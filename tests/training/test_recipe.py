@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tmcir.errors import TMCIRError
-from tmcir.settings import recipe_names
+from tmcir.core.errors import TMCIRError
+from tmcir.runs.settings import recipe_names
 from tmcir.training.recipe import load_recipe
 
 

@@ -18,7 +18,7 @@ import yaml
 
 import tmcir
 from tests.tiny import FUSION, TOWERS
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.evaluation import validation_score
 from tmcir.training import load_recipe, train
 from tmcir.training.loop import learning_rate

@@ -9,9 +9,9 @@ import torch
 
 from tests.tiny import build_model
 from tests.training.colours import NAMES, Colours
+from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Dataset, Triplet
 from tmcir.data.fashion_products import FashionProducts
-from tmcir.errors import TMCIRError
 from tmcir.models import TMCIR
 from tmcir.training.batches import Batch, Sample, make_batch
 from tmcir.training.images import Crops, ImageStore

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.tiny import build_model
-from tmcir.checkpoint import Progress
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.models import TMCIR
+from tmcir.runs.checkpoint import Progress
 from tmcir.training.tuning import Scores, tune
 
 

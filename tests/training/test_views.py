@@ -9,8 +9,8 @@ import torch
 
 from tests.tiny import build_model
 from tests.training.colours import Colours
+from tmcir.core.errors import ImageError
 from tmcir.data.fashion_products import FashionProducts
-from tmcir.errors import ImageError
 from tmcir.models import TMCIR
 from tmcir.models.features import ImageFeatures
 from tmcir.training import images as images_module

@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import torch
 
 from tmcir.benchmark.plan import JOB, REPORT, TRAINING, Job
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
+from tmcir.core.files import locked, read_json, write_bytes, write_json
 from tmcir.evaluation import Report, score_weights, validation_score
 from tmcir.evaluation.balance import measure_balance, summarise_balance, swapped_tasks
 from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, embed
 from tmcir.evaluation.protocols import Values, rank_answers
 from tmcir.evaluation.scoring import measure_queries, report_of
-from tmcir.files import locked, read_json, write_bytes, write_json
 from tmcir.models import TMCIR, load
 from tmcir.training import train
 from tmcir.training.run import count_trained

@@ -14,13 +14,13 @@ from typing import Any
 from pydantic import Field
 
 from tmcir.benchmark.recipe import BenchmarkRecipe, CellSettings
+from tmcir.core.errors import TMCIRError
+from tmcir.core.files import read_json
+from tmcir.core.hashing import stable_name
 from tmcir.data.dataset import Dataset
 from tmcir.data.datasets import open_dataset
-from tmcir.errors import TMCIRError
 from tmcir.evaluation.embedding import OWN_METHOD
-from tmcir.files import read_json
-from tmcir.hashing import stable_name
-from tmcir.settings import DatasetSettings, Settings, write_override
+from tmcir.runs.settings import DatasetSettings, Settings, write_override
 from tmcir.training import Recipe, load_recipe
 
 JOB = "job.json"

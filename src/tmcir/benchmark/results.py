@@ -15,9 +15,9 @@ from tmcir.benchmark.plan import REPORT, Job, cell_folder
 from tmcir.benchmark.recipe import BenchmarkRecipe, CellSettings
 from tmcir.benchmark.statistics import Comparison, Mean, compare, mean_over_seeds
 from tmcir.benchmark.timing import ComposeTime
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
+from tmcir.core.files import read_json, write_bytes, write_json, write_text
 from tmcir.evaluation import Report
-from tmcir.files import read_json, write_bytes, write_json, write_text
 
 FORMAT = "tmcir-benchmark-1"
 JSON_FILE, TABLE_FILE = "results.json", "results.md"

@@ -16,9 +16,9 @@ from tmcir.benchmark.recipe import BenchmarkRecipe
 from tmcir.benchmark.results import Results, collect
 from tmcir.benchmark.timing import time_composing
 from tmcir.benchmark.worker import do_elsewhere
-from tmcir.errors import TMCIRError, first_line, unknown_choice
+from tmcir.core.errors import TMCIRError, first_line, unknown_choice
+from tmcir.core.files import locked, require_writable
 from tmcir.evaluation.scoring import measure_names
-from tmcir.files import locked, require_writable
 from tmcir.training import check_run
 
 LOG = "log.txt"

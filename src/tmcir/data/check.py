@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tmcir.core.images import check_image, on_one_line
 from tmcir.data.dataset import Dataset
-from tmcir.data.images import check_image, on_one_line
 
 _THREADS = 4
 _LISTED_AT_MOST = 20

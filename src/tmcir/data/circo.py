@@ -12,9 +12,9 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.data.dataset import Dataset, Task, Triplet
 from tmcir.data.layout import Entry, images_by_stem, read_annotation, read_entries
-from tmcir.errors import TMCIRError, unknown_choice
 
 SPLITS = ("val", "test")
 IMAGE_LIST = "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"

@@ -13,9 +13,9 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.data.dataset import Dataset, Task, Triplet
 from tmcir.data.layout import Entry, images_by_stem, read_annotation, read_entries, relative_path
-from tmcir.errors import TMCIRError, unknown_choice
 
 SPLITS = ("train", "val", "test1")
 _ORIGIN = (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tmcir.errors import ImageError, TMCIRError, unknown_choice
+from tmcir.core.errors import ImageError, TMCIRError, unknown_choice
 
 
 @dataclass(frozen=True, slots=True)

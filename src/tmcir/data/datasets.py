@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.data.dataset import Dataset
-from tmcir.errors import TMCIRError, unknown_choice
 
 # Imported when it is opened: one dataset's module is never loaded for another.
 _HOMES = {
@@ -17,7 +17,7 @@ _HOMES = {
     "circo": "tmcir.data.circo:CIRCO",
     "fashion-products": "tmcir.data.fashion_products:FashionProducts",
     "jsonl": "tmcir.data.jsonl:JSONLines",
-    "rendered": "tmcir.data.rendered.catalogue:RenderedCatalogue",
+    "rendered": "tmcir.rendered.catalogue:RenderedCatalogue",
     "mixed": "tmcir.data.mixed:Mixed",
 }
 DATASETS = tuple(_HOMES)

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.data.dataset import Dataset, Task, Triplet
 from tmcir.data.layout import Entry, images_by_stem, read_annotation, read_entries
-from tmcir.errors import TMCIRError, unknown_choice
 
 CATEGORIES = ("dress", "shirt", "toptee")
 SPLITS = ("train", "val", "test")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
-from tmcir.errors import TMCIRError, unknown_choice
 
 KINDS = ("gender", "colour", "pattern", "type")
 GENDERS = ("Men", "Women", "Unisex")

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.core.images import list_images
 from tmcir.data.dataset import Dataset, Task, Triplet
-from tmcir.data.images import list_images
 from tmcir.data.layout import Entry, relative_path
-from tmcir.errors import TMCIRError, unknown_choice
 
 FILE = "triplets.jsonl"
 ALL = "all"

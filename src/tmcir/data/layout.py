@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tmcir.errors import TMCIRError
-from tmcir.files import read_json
+from tmcir.core.errors import TMCIRError
+from tmcir.core.files import read_json
 
 # Where one name has files of several kinds, the first kind counts.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")

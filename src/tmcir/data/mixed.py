@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
 from tmcir.data.datasets import is_there, open_dataset
-from tmcir.errors import TMCIRError, unknown_choice
 
 BLOCK = 64
 KEYS = ("name", "root", "options", "rate", "optional")

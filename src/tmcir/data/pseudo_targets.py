@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmcir.errors import TMCIRError, first_line
+from tmcir.core.errors import TMCIRError, first_line
 
 MANIFEST = "manifest.parquet"
 #: A row of the manifest. The similarities are null where no model was asked for them.

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
-from tmcir.errors import TMCIRError
 from tmcir.evaluation.bootstrap import Metric, interval, resampled_means
 from tmcir.evaluation.embedding import Embeddings
 from tmcir.evaluation.intent import judge_results

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tmcir.core.errors import ImageError, TMCIRError, unknown_choice
 from tmcir.data.dataset import Dataset, Task, Triplet
-from tmcir.errors import ImageError, TMCIRError, unknown_choice
 from tmcir.models.baselines import METHODS, Compose
 from tmcir.models.features import ImageFeatures, TextFeatures
 

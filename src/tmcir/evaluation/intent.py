@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
-from tmcir.errors import TMCIRError
 from tmcir.evaluation.metrics import score_chunks, top
 from tmcir.evaluation.protocols import GalleryIndex, Values
 

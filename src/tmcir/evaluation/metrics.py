@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 
 NEVER = 2**62
 """Rank of an answer that is not in the ranking: no K reaches it."""

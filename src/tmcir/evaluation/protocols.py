@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.data.dataset import Task, Triplet
-from tmcir.errors import TMCIRError, unknown_choice
 from tmcir.evaluation.metrics import (
     answer_ranks,
     average_precision_at,

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tmcir.core.errors import TMCIRError
+from tmcir.core.files import read_json, write_text
 from tmcir.data.dataset import Task
-from tmcir.errors import TMCIRError
 from tmcir.evaluation.balance import Balance
 from tmcir.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, Metric, interval, resampled_means
 from tmcir.evaluation.protocols import Protocol, Values
-from tmcir.files import read_json, write_text
 
 FORMAT = "tmcir-report-1"
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.core.files import write_text
 from tmcir.data.circo import CIRCO, IMAGE_LIST
 from tmcir.data.cirr import CIRR
 from tmcir.data.dataset import Dataset, Task
 from tmcir.data.datasets import open_dataset
-from tmcir.errors import TMCIRError, unknown_choice
 from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, Progress, embed
 from tmcir.evaluation.metrics import score_chunks, subset_scores, top
 from tmcir.evaluation.protocols import GalleryIndex
-from tmcir.files import write_text
 
 if TYPE_CHECKING:
     from tmcir.models.tmcir import TMCIR

@@ -4,7 +4,7 @@ from tmcir.gallery.conditions import OPERATORS, Condition, to_where
 from tmcir.gallery.gallery import Gallery, GalleryInfo, Hit, Item
 from tmcir.gallery.indexing import AddReport, EmbeddingModel
 from tmcir.gallery.query import Query
-from tmcir.gallery.store import ModelRecord
+from tmcir.gallery.stores.base import ModelRecord
 from tmcir.gallery.turns import Turn, to_query
 
 __all__ = [

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from tmcir.errors import TMCIRError, unknown_choice
-from tmcir.gallery.store import Kind, is_text
+from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.gallery.stores.base import Kind, is_text
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains"]
 #: All that a condition can say.

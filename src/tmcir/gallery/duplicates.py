@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tmcir.gallery.store import Neighbours, Value
+from tmcir.gallery.stores.base import Neighbours, Value
 
 #: Cosine of vectors from which two photos may be the same. Alone it would not do: a model that
 #: gives all shirts much the same vector would fold them all.

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from tmcir.data.images import read_image
-from tmcir.errors import ImageError, QueryError, TMCIRError, UnknownItemError
+from tmcir.core.errors import ImageError, QueryError, TMCIRError, UnknownItemError
+from tmcir.core.images import read_image
 from tmcir.gallery.indexing import EmbeddingModel, file_state
 from tmcir.gallery.query import ImageSource, Query
-from tmcir.gallery.store import Store, unit
+from tmcir.gallery.stores.base import Store, unit
 
 #: Weight of the mean of the photos that results should be more like; the query itself has 1.
 MORE_WEIGHT = 0.75

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
-from tmcir.files import staged_file
-from tmcir.gallery.store import ModelRecord
+from tmcir.core.files import staged_file
+from tmcir.gallery.stores.base import ModelRecord
 
 
 def write_parquet(path: Path, rows: pa.RecordBatchReader, model: ModelRecord) -> int:

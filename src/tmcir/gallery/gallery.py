@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tmcir.errors import TMCIRError, unknown_choice
-from tmcir.files import require_writable
+from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.core.files import require_writable
 from tmcir.gallery.approximate import RECALL_AT, recall
 from tmcir.gallery.duplicates import fold
 from tmcir.gallery.embedding import embed, reference, unknown_item
@@ -27,7 +27,7 @@ from tmcir.gallery.indexing import (
 )
 from tmcir.gallery.metadata import Metadata, read_metadata
 from tmcir.gallery.query import ImageSource, Query
-from tmcir.gallery.store import (
+from tmcir.gallery.stores.base import (
     EXACT_UP_TO,
     OWN_COLUMNS,
     Kind,

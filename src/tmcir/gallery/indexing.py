@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from tmcir.data.images import check_file, image_name, jpeg_thumbnail, list_images, read_image
-from tmcir.errors import ImageError, TMCIRError
+from tmcir.core.errors import ImageError, TMCIRError
+from tmcir.core.images import check_file, image_name, jpeg_thumbnail, list_images, read_image
 from tmcir.gallery.metadata import Metadata
 from tmcir.gallery.query import ImageSource
-from tmcir.gallery.store import FileState, Rows, Store, Value, is_text
+from tmcir.gallery.stores.base import FileState, Rows, Store, Value, is_text
 
 if TYPE_CHECKING:
     from tmcir.models import Explanation

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tmcir.errors import TMCIRError, unknown_choice
-from tmcir.gallery.store import OWN_COLUMNS, Kind, Value
+from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.gallery.stores.base import OWN_COLUMNS, Kind, Value
 
 #: Names of the column that says which photo a row describes, the likeliest first.
 KEY_COLUMNS = ("id", "filename", "file", "image", "path")

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from tmcir.data.images import data_uri, image_name, thumbnail
-from tmcir.errors import TMCIRError
-from tmcir.files import write_text
+from tmcir.core.errors import TMCIRError
+from tmcir.core.files import write_text
+from tmcir.core.images import data_uri, image_name, thumbnail
+from tmcir.core.pages import render
 from tmcir.gallery.gallery import Gallery, Hit
 from tmcir.gallery.query import Query
-from tmcir.gallery.store import Value
+from tmcir.gallery.stores.base import Value
 from tmcir.models.explanation import explanation_view
 from tmcir.models.tmcir import Explanation
-from tmcir.pages import render
 
 _SIDE = 320  # pixels; sharp on a screen of two pixels a point in columns of 160
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from tmcir.errors import TMCIRError
-from tmcir.gallery.store import is_text
+from tmcir.core.errors import TMCIRError
+from tmcir.gallery.stores.base import is_text
 
 ImageSource = str | Path | Image.Image
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.gallery.query import MAXIMUM_EXAMPLES, MAXIMUM_TEXT, ImageSource, Query
 
 #: Longest trail.

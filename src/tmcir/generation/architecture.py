@@ -15,13 +15,13 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
-from tmcir.errors import TMCIRError, first_line
-from tmcir.files import read_json, write_text
+from tmcir.core.errors import TMCIRError, first_line
+from tmcir.core.files import read_json, write_text
+from tmcir.core.shipped import EDITOR_INDEX, shipped_folder, shipped_names
 from tmcir.generation.autoencoder import PatchAutoencoder
 from tmcir.generation.pipelines import hushed, import_pipeline
 from tmcir.generation.recipe import EditorRecipe
 from tmcir.models.tmcir import TMCIR
-from tmcir.shipped import EDITOR_INDEX, shipped_folder, shipped_names
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionInstructPix2PixPipeline

@@ -16,8 +16,10 @@ from PIL import Image
 from transformers import Qwen2VLProcessor
 from transformers.utils import logging as transformers_logging
 
-from tmcir.errors import TMCIRError, first_line
-from tmcir.files import read_json
+from tmcir.core.errors import TMCIRError, first_line
+from tmcir.core.files import read_json
+from tmcir.core.shipped import EDITOR_INDEX as INDEX
+from tmcir.core.shipped import shipped_folder, shipped_names
 from tmcir.generation.pipelines import (
     SETTINGS,
     PipelineKind,
@@ -28,8 +30,6 @@ from tmcir.generation.pipelines import (
 )
 from tmcir.generation.recipe import EditorSettings
 from tmcir.models.preprocessing import ImagePreprocessor
-from tmcir.shipped import EDITOR_INDEX as INDEX
-from tmcir.shipped import shipped_folder, shipped_names
 
 
 class Editor:

@@ -13,18 +13,18 @@ from pathlib import Path
 
 from PIL import Image
 
+from tmcir.core.errors import ImageError, TMCIRError
+from tmcir.core.files import locked, write_bytes
+from tmcir.core.hashing import stable_name, stable_number
+from tmcir.core.images import read_image
 from tmcir.data.dataset import Dataset, Triplet
-from tmcir.data.images import read_image
-from tmcir.errors import ImageError, TMCIRError
-from tmcir.files import locked, write_bytes
 from tmcir.generation.editor import Editor, load_editor
 from tmcir.generation.filters import Scorer, judge
 from tmcir.generation.manifest import Manifest, Row, counts
 from tmcir.generation.page import write_page
 from tmcir.generation.recipe import GenerateRecipe
-from tmcir.hashing import stable_name, stable_number
 from tmcir.models.loading import load
-from tmcir.settings import RECIPE, claim_folder
+from tmcir.runs.settings import RECIPE, claim_folder
 
 PART_ROWS = 64  # what a kill can cost at most, besides the batch at work
 PART_SECONDS = 30.0

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tmcir.core.errors import TMCIRError, first_line
+from tmcir.core.files import locked, write_bytes
 from tmcir.data.pseudo_targets import MANIFEST, SCHEMA
-from tmcir.errors import TMCIRError, first_line
-from tmcir.files import locked, write_bytes
 
 Row = dict[str, Any]
 """A row of ``SCHEMA`` as a dictionary."""

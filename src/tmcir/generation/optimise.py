@@ -13,10 +13,10 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from tmcir.checkpoint import Progress, load_checkpoint, save_checkpoint
-from tmcir.errors import TMCIRError
-from tmcir.monitor import Monitor
-from tmcir.schedule import learning_rate
+from tmcir.core.errors import TMCIRError
+from tmcir.runs.checkpoint import Progress, load_checkpoint, save_checkpoint
+from tmcir.runs.monitor import Monitor
+from tmcir.runs.schedule import learning_rate
 
 CHECKPOINT = "checkpoint.safetensors"
 WARMUP = 0.03

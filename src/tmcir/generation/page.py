@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from tmcir.core.files import write_text
+from tmcir.core.images import thumbnail
+from tmcir.core.pages import render
 from tmcir.data.dataset import Dataset
-from tmcir.data.images import thumbnail
-from tmcir.files import write_text
 from tmcir.generation.manifest import counts
 from tmcir.generation.recipe import GenerateRecipe
-from tmcir.pages import render
 
 EXAMPLES = 40
 _SIDE = 160  # pixels

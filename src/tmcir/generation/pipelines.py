@@ -10,7 +10,7 @@ from typing import Any
 
 import diffusers
 
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 
 SETTINGS = ("steps", "guidance", "image_guidance", "strength")
 _STEPS = "num_inference_steps"

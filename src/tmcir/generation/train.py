@@ -16,9 +16,9 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tmcir.core.errors import TMCIRError
 from tmcir.data.check import unusable_images
 from tmcir.data.dataset import Dataset
-from tmcir.errors import TMCIRError
 from tmcir.generation.architecture import (
     build_pipeline,
     load_autoencoder,
@@ -40,7 +40,7 @@ from tmcir.generation.optimise import optimise
 from tmcir.generation.recipe import EditorRecipe
 from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor, read_squares
-from tmcir.settings import RECIPE, claim_folder
+from tmcir.runs.settings import RECIPE, claim_folder
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionInstructPix2PixPipeline

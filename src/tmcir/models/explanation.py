@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from tmcir.data.images import image_name, read_image, thumbnail
+from tmcir.core.images import image_name, read_image, thumbnail
+from tmcir.core.pages import render
 from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import Explanation, ImageSource
-from tmcir.pages import render
 
 SIDE = 300
 """Pixels of an overlay, about: a whole number a patch."""

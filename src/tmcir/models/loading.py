@@ -10,10 +10,10 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers import CLIPConfig
 from transformers.utils import cached_file
 
-from tmcir.errors import TMCIRError, first_line
-from tmcir.files import read_json
+from tmcir.core.errors import TMCIRError, first_line
+from tmcir.core.files import read_json
+from tmcir.core.shipped import MODEL_INDEX, shipped_folder
 from tmcir.models.tmcir import FORMATS, TMCIR
-from tmcir.shipped import MODEL_INDEX, shipped_folder
 
 
 def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:

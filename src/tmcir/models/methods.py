@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tmcir.errors import TMCIRError, unknown_choice
+from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.models.composer import Composer
 
 if TYPE_CHECKING:

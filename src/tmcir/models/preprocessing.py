@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tmcir.data.images import read_image
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
+from tmcir.core.images import read_image
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

@@ -20,9 +20,9 @@ from torch.nn import functional
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 from transformers.utils import cached_file
 
-from tmcir.data.images import read_image
-from tmcir.errors import TMCIRError, first_line
-from tmcir.files import read_json, staged_directory, write_text
+from tmcir.core.errors import TMCIRError, first_line
+from tmcir.core.files import read_json, staged_directory, write_text
+from tmcir.core.images import read_image
 from tmcir.models.card import TEMPLATE
 from tmcir.models.composer import Composition, MergeMap
 from tmcir.models.encoder import Encoder, create_clip

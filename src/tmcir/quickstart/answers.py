@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmcir.data.dataset import Triplet
-from tmcir.data.rendered.catalogue import SEVERAL, RenderedCatalogue
 from tmcir.gallery import Gallery, Hit
 from tmcir.models.tmcir import TMCIR, Explanation
+from tmcir.rendered.catalogue import SEVERAL, RenderedCatalogue
 
 #: Kinds of change that are asked for, one query each: what a sum of embeddings finds hard first.
 KINDS = ("formality", "trim", "sleeve", "colour", "pattern", SEVERAL)

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from tmcir.data.rendered.catalogue import RenderedCatalogue
-from tmcir.files import write_text
+from tmcir.core.files import write_text
+from tmcir.rendered.catalogue import RenderedCatalogue
 
 COLUMNS = ("kind", "colour", "pattern", "sleeve", "length", "trim")
 

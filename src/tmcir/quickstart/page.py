@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tmcir.data.images import thumbnail
+from tmcir.core.images import thumbnail
+from tmcir.core.pages import render
 from tmcir.evaluation import Report
 from tmcir.models.explanation import explanation_view
-from tmcir.pages import render
 from tmcir.quickstart.answers import Answer
 from tmcir.quickstart.figures import COLUMNS, rows
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tmcir.data.rendered.catalogue import RenderedCatalogue
+from tmcir.core.files import locked, write_text
+from tmcir.core.shipped import EDITOR_INDEX, shipped_names
 from tmcir.evaluation import Report, evaluate_methods
-from tmcir.files import locked, write_text
 from tmcir.gallery import Gallery
 from tmcir.generation import generate, load_generate_recipe
 from tmcir.models.loading import load
@@ -25,7 +25,7 @@ from tmcir.quickstart.answers import answer, choose_queries
 from tmcir.quickstart.figures import table
 from tmcir.quickstart.garments import write_garments
 from tmcir.quickstart.page import render_page
-from tmcir.shipped import EDITOR_INDEX, shipped_names
+from tmcir.rendered.catalogue import RenderedCatalogue
 from tmcir.training import Recipe, load_recipe, train
 
 TRAIN_RECIPE = "quickstart"

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from tmcir.errors import ImageError, QueryError, TMCIRError, UnknownItemError
+from tmcir.core.errors import ImageError, QueryError, TMCIRError, UnknownItemError
 from tmcir.service.logs import log_exception
 
 #: How long a client that was turned away should wait, in seconds.

@@ -13,7 +13,7 @@ from tmcir.gallery.conditions import (
     Operator,
 )
 from tmcir.gallery.query import MAXIMUM_EXAMPLES, MAXIMUM_TEXT
-from tmcir.gallery.store import Kind
+from tmcir.gallery.stores.base import Kind
 from tmcir.gallery.turns import MAXIMUM_TURNS
 
 #: Most results of a page.

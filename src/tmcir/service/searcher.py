@@ -14,7 +14,7 @@ from anyio import CapacityLimiter, to_thread
 from numpy.typing import NDArray
 from PIL import Image
 
-from tmcir.data.images import read_image_stream
+from tmcir.core.images import read_image_stream
 from tmcir.gallery import (
     Condition,
     Gallery,
@@ -25,7 +25,7 @@ from tmcir.gallery import (
     to_query,
     to_where,
 )
-from tmcir.gallery.store import Value
+from tmcir.gallery.stores.base import Value
 from tmcir.models import Explanation
 from tmcir.service.errors import ServiceError, busy, not_now, refused
 from tmcir.service.metrics import Metrics, Steps

@@ -7,7 +7,7 @@ import signal
 
 import uvicorn
 
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.gallery import Gallery
 from tmcir.service.app import create_app
 from tmcir.service.logs import set_up_logging

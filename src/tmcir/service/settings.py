@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 
 #: Shortest API key: what a person makes up and types is guessed in a night.
 MINIMUM_KEY = 16

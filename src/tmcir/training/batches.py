@@ -15,7 +15,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from tmcir.hashing import stable_number
+from tmcir.core.hashing import stable_number
 from tmcir.models.encoder import Encoder
 from tmcir.models.features import ImageFeatures, TextTokens
 from tmcir.training.images import Images

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from tmcir.checkpoint import Progress
 from tmcir.models.card import USE
 from tmcir.models.methods import composer_class
+from tmcir.runs.checkpoint import Progress
 from tmcir.training.recipe import Recipe
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tmcir.hashing import stable_number
+from tmcir.core.hashing import stable_number
 from tmcir.models.features import ImageFeatures
 from tmcir.models.tmcir import TMCIR
 

@@ -15,11 +15,11 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from tmcir.checkpoint import Progress, load_checkpoint, save_checkpoint
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.models.tmcir import TMCIR
-from tmcir.monitor import Monitor
-from tmcir.schedule import learning_rate
+from tmcir.runs.checkpoint import Progress, load_checkpoint, save_checkpoint
+from tmcir.runs.monitor import Monitor
+from tmcir.runs.schedule import learning_rate
 from tmcir.training.batches import Batch, make_batch
 from tmcir.training.gradients import Embedder, backward
 from tmcir.training.images import Crops, EncodedViews, Images, ImageStore

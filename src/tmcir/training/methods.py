@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from tmcir.models.fusion import Gate
 from tmcir.models.methods import DEFAULT
-from tmcir.settings import Settings
+from tmcir.runs.settings import Settings
 
 
 class FusionSettings(Settings):

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Dataset
 from tmcir.data.pseudo_targets import PseudoTarget, read_pseudo_targets
-from tmcir.errors import TMCIRError
 from tmcir.training.recipe import AlignSettings
 
 _PSEUDO = "pseudo-target of "

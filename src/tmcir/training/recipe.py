@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tmcir.settings import RunSettings, Settings, load_settings
+from tmcir.runs.settings import RunSettings, Settings, load_settings
 from tmcir.training.methods import FusionSettings, MethodSettings, TmcirSettings
 
 

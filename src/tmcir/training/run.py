@@ -12,17 +12,17 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from tmcir.checkpoint import Progress
+from tmcir.core.errors import TMCIRError
+from tmcir.core.files import read_json, require_writable, write_text
 from tmcir.data.check import unusable_images
 from tmcir.data.dataset import Dataset
-from tmcir.errors import TMCIRError
-from tmcir.files import read_json, require_writable, write_text
 from tmcir.models.encoder import Encoder, build_clip
 from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import TMCIR
 from tmcir.models.tokenizer import train_tokenizer
-from tmcir.settings import claim_folder
+from tmcir.runs.checkpoint import Progress
+from tmcir.runs.settings import claim_folder
 from tmcir.training.card import model_card
 from tmcir.training.images import ImageStore
 from tmcir.training.loop import Validation, parameter_groups, train_stage

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tmcir.checkpoint import Progress
+from tmcir.core.files import read_json, write_text
 from tmcir.data.dataset import Dataset
-from tmcir.files import read_json, write_text
 from tmcir.models.baselines.weighted_sum import WeightedSum
 from tmcir.models.tmcir import TMCIR
+from tmcir.runs.checkpoint import Progress
 
 TUNE = "tune"
 SCORES = "scores.json"

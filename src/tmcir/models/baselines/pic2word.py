@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from tmcir.errors import TMCIRError
+from tmcir.core.errors import TMCIRError
 from tmcir.models.composer import Composer, Composition
 from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 

@@ -1,0 +1,1 @@
+"""The ground: errors, files, hashing, pages, shipped weights, image decoding."""

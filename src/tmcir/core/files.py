@@ -1,0 +1,144 @@
+"""Reading and writing files so that nothing is ever half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tmcir.core.errors import TMCIRError
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        TMCIRError: The file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TMCIRError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise TMCIRError(f"{path}: not readable as JSON: {error}") from None
+
+
+def require_writable(path: Path) -> None:
+    """See that a file can be written, before the work whose result it will hold.
+
+    Raises:
+        TMCIRError: A folder is in its place, or a folder above it is a file or not writable.
+    """
+    if path.is_dir():
+        raise TMCIRError(f"{path}: cannot be written: it is a folder, but must be a file")
+    above = path.parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise TMCIRError(
+            f"{path}: cannot be written: {above} is not a folder that can be written to"
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file by renaming a finished temporary file onto its place.
+
+    Raises:
+        TMCIRError: The file cannot be written; one that was there before is as it was.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write content of JSON's kinds as a text file, completely or not at all.
+
+    Raises:
+        TMCIRError: The file cannot be written; one that was there before is as it was.
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file by renaming a finished temporary file onto its place.
+
+    Raises:
+        TMCIRError: The file cannot be written; one that was there before is as it was.
+    """
+    with staged_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary file that takes the place of ``path`` when the block ends well.
+
+    Raises:
+        TMCIRError: The file cannot be written; one that was there before is as it was.
+    """
+    require_writable(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:  # a disk that is full, a folder that vanished
+        raise TMCIRError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def staged_directory(target: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files are moved into ``target`` when the block ends well.
+
+    Other files in ``target`` stay. ``config.json`` moves last, so that a directory that has one
+    is complete.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target, prefix=".staging-"))
+    try:
+        yield staging
+        files = sorted(staging.iterdir(), key=lambda path: (path.name == "config.json", path.name))
+        for path in files:
+            path.chmod(0o644)  # whatever wrote it, others may read it
+            path.replace(target / path.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path, busy: str | None = None) -> Iterator[None]:
+    """Hold a lock that one process at a time can have; the system frees it when that one ends.
+
+    Args:
+        path: The lock's file.
+        busy: What to say where another process holds the lock; None waits for it.
+
+    Raises:
+        TMCIRError: Another process holds the lock, or its file cannot be made.
+    """
+    if sys.platform == "win32":
+        yield  # nothing there to lock with
+        return
+    import fcntl
+
+    require_writable(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if busy is None else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise TMCIRError(busy or "") from None
+        yield

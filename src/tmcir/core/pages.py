@@ -1,0 +1,26 @@
+"""Pages of pictures and figures: one HTML file each that needs nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+
+def render(room: str, template: str, **values: Any) -> str:
+    """Return a page.
+
+    Args:
+        room: Package whose folder ``templates`` has the page's template. What all pages share,
+            such as ``page.css``, is in that of ``tmcir``.
+        template: Name of the template.
+        values: What it shows; every text is escaped.
+    """
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(room), PackageLoader("tmcir.core")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)

@@ -1,0 +1,254 @@
+"""What a gallery keeps and asks of its store, small enough that another engine can stand behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tmcir.core.errors import missing_package
+
+Value = int | float | str | None
+Kind = Literal["integer", "number", "text"]
+#: How a store keeps the numbers of vectors.
+Precision = Literal["float32", "float16"]
+
+#: Columns that every gallery has; metadata columns take other names.
+OWN_COLUMNS = (
+    "id",
+    "path",
+    "content_hash",
+    "file_size",
+    "file_modified",
+    "vector",
+    "thumbnail_jpeg",
+)
+MAXIMUM_FILTER = 10_000
+#: Photos up to which a search compares the query with every one of them.
+EXACT_UP_TO = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """Which model made a gallery's vectors.
+
+    Attributes:
+        name: What reports call it.
+        identity: Hash of its configuration and weights.
+        embedding_size: D, numbers a vector.
+        source: Folder or hub id to load it from; empty where it was built in Python.
+    """
+
+    name: str
+    identity: str
+    embedding_size: int
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A photo as it was when it was last read.
+
+    Attributes:
+        path: Absolute path.
+        size: Bytes.
+        modified: Time of the last change, nanoseconds since 1970.
+        content_hash: BLAKE2b of the bytes, hexadecimal.
+    """
+
+    path: str
+    size: int
+    modified: int
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """N rows to write.
+
+    Attributes:
+        ids: Unique names.
+        files: The photos' states.
+        metadata: Values by column; columns that a row does not name are empty (None).
+        vectors: float32 [N, D], L2-normalised; None leaves the stored vectors as they are.
+        thumbnails: N JPEG files; None leaves the stored ones as they are.
+    """
+
+    ids: Sequence[str]
+    files: Sequence[FileState]
+    metadata: Sequence[Mapping[str, Value]]
+    vectors: NDArray[np.float32] | None
+    thumbnails: Sequence[bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Rows near a query, the best first; of equal scores the smaller id comes first.
+
+    Attributes:
+        ids: K names.
+        scores: float64 [K], dot products with the query.
+        vectors: float32 [K, D].
+    """
+
+    ids: Sequence[str]
+    scores: NDArray[np.float64]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What a store says of itself.
+
+    Attributes:
+        precision: How it keeps the numbers of vectors.
+        size: Bytes on disk, where the store can tell.
+        index: Kind of its nearest-neighbour index; "" where it compares every vector.
+        indexed: Rows that the index covers; others are compared one by one.
+        thumbnails: Rows that have a thumbnail.
+    """
+
+    precision: Precision
+    size: int | None
+    index: str
+    indexed: int
+    thumbnails: int
+
+
+class Store(Protocol):
+    """What a gallery asks of its store. Each write is there completely or not at all."""
+
+    def model(self) -> ModelRecord | None:
+        """Return the model of the gallery, or None where there is no gallery yet."""
+
+    def create(self, model: ModelRecord, precision: Precision) -> None:
+        """Make an empty gallery for the vectors of ``model``."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other writers out of the gallery, which need not exist yet, during a ``with``.
+
+        Raises:
+            TMCIRError: Another process is writing.
+        """
+
+    def columns(self) -> dict[str, Kind]:
+        """Return the metadata columns."""
+
+    def add_columns(self, columns: Mapping[str, Kind]) -> None:
+        """Add metadata columns, empty in all rows."""
+
+    def files(self) -> dict[str, FileState]:
+        """Return the states of all photos by id."""
+
+    def metadata(self) -> dict[str, dict[str, Value]]:
+        """Return the metadata of all rows by id."""
+
+    def without_thumbnail(self) -> set[str]:
+        """Return the ids of rows without a thumbnail, as galleries of older versions have them."""
+
+    def insert(self, rows: Rows) -> None:
+        """Add rows; ids that are there already keep their row."""
+
+    def update(self, rows: Rows) -> None:
+        """Change rows; ids that are not there are passed over."""
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Remove rows and return how many there were; ids that are not there are passed over."""
+
+    def tidy(self) -> None:
+        """Join the small files of many writes, and bring the index up to date, or build it."""
+
+    def refresh(self) -> None:
+        """See what others have written."""
+
+    def nearest(self, vector: NDArray[np.float32], k: int, where: str | None = None) -> Neighbours:
+        """Return the rows nearest to a unit vector [D], min(k, N) of them where it is exact.
+
+        What k rows begin with is what more rows begin with, as long as nothing is written.
+
+        Raises:
+            TMCIRError: The SQL condition ``where`` cannot be read or names an unknown column.
+        """
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors [D] of some rows by id; ids that are not there are left out."""
+
+    def batches(self, names: Sequence[str]) -> pa.RecordBatchReader:
+        """Read columns of all rows, own and metadata, a batch at a time, in no particular order."""
+
+    def values(self, column: str) -> dict[Value, int]:
+        """Return how many rows have each value of a metadata column; empty cells are left out."""
+
+    def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Value]]:
+        """Return path, content hash and metadata of some rows by id."""
+
+    def file(self, name: str) -> FileState | None:
+        """Return the state of a photo, or None where there is no such row."""
+
+    def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Return the JPEG files of some rows by id; rows without one are left out."""
+
+    def info(self) -> StoreInfo:
+        """Return what the store says of itself."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+
+def as_matrix(vectors: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
+    """Return a column of unit vectors, of either precision, as float32 [N, D]."""
+    if isinstance(vectors, pa.ChunkedArray):
+        vectors = vectors.combine_chunks()
+    flat = vectors.flatten().to_numpy()  # [N * D]
+    matrix: NDArray[np.float32] = flat.astype(np.float32, copy=False)
+    matrix = matrix.reshape(-1, vectors.type.list_size)  # [N, D]
+    # float16 has changed the lengths
+    return matrix if flat.dtype == np.float32 else unit(matrix)
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return vectors [N, D], none of them zero, with length 1."""
+    scaled: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return scaled.astype(np.float32, copy=False)
+
+
+def is_text(text: str) -> bool:
+    """Return whether a string can be written as UTF-8: file names of other bytes cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def open_store(uri: str | Path, exact_up_to: int = EXACT_UP_TO) -> Store:
+    """Return the store for a folder or an address.
+
+    Args:
+        uri: A folder, an object store such as ``s3://bucket/shop``, or
+            ``milvus://host:port/collection``.
+        exact_up_to: Photos up to which a search compares the query with every one of them.
+
+    Raises:
+        TMCIRError: The address cannot be read or reached, or the folder is something else.
+    """
+    text = str(uri)
+    if text.startswith("milvus://"):
+        return _open_milvus(text, exact_up_to)
+    from tmcir.gallery.stores.lance import LanceStore  # a second to import, and not always needed
+
+    return LanceStore(text if "://" in text else str(Path(text).expanduser()), exact_up_to)
+
+
+def _open_milvus(uri: str, exact_up_to: int) -> Store:
+    try:
+        from tmcir.gallery.stores.milvus import MilvusStore
+    except ModuleNotFoundError as error:
+        raise missing_package(error) or error from None
+    return MilvusStore(uri, exact_up_to)

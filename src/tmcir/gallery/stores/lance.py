@@ -1,0 +1,367 @@
+"""A gallery on LanceDB: a folder on this machine, or an object store."""
+# ruff: noqa: D102 - the methods are documented in `Store`
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import BTree, HnswSq
+from numpy.typing import NDArray
+
+from tmcir.core.errors import TMCIRError
+from tmcir.core.files import locked
+from tmcir.core.images import on_one_line
+from tmcir.gallery.approximate import rank
+from tmcir.gallery.exact import Vectors, nearest
+from tmcir.gallery.stores.base import (
+    MAXIMUM_FILTER,
+    OWN_COLUMNS,
+    FileState,
+    Kind,
+    ModelRecord,
+    Neighbours,
+    Precision,
+    Rows,
+    Store,
+    StoreInfo,
+    Value,
+    as_matrix,
+    is_text,
+)
+
+_TABLE = "images"
+_LOCK = ".lock"
+_MODEL = "tmcir.model"
+_INDEX = "IVF_HNSW_SQ"
+_FEWEST_INDEXED = 255  # rows that the index needs to learn its scale from
+_THUMBNAIL = "thumbnail_jpeg"
+_ARROW: dict[Kind, pa.DataType] = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "text": pa.string(),
+}
+_VECTOR: dict[Precision, pa.DataType] = {"float32": pa.float32(), "float16": pa.float16()}
+_FILE = ("path", "file_size", "file_modified", "content_hash")
+_BATCH = 1_000  # rows, or ids in a condition
+# Searches open the newest version each time, so none needs a version for as long as this.
+_KEEP_OLD_VERSIONS = timedelta(hours=1)
+_SHOWN = 120  # characters of a filter that an error shows
+
+
+class LanceStore(Store):
+    """A gallery as one LanceDB table. A version of the table is written whole or not at all."""
+
+    def __init__(self, uri: str, exact_up_to: int) -> None:
+        self._uri = uri
+        self._exact_up_to = exact_up_to
+        self._table = self._open()
+        self._loaded: Vectors | None = None
+        self._loading = threading.Lock()
+
+    def _open(self) -> Any:
+        if "://" not in self._uri:
+            folder = Path(self._uri)
+            if folder.exists() and not folder.is_dir():
+                raise TMCIRError(f"{self._uri}: is a file, not a gallery")
+            if not folder.is_dir() or not any(path.name != _LOCK for path in folder.iterdir()):
+                return None  # `connect` would make the folder, and a search must not
+            if not (folder / f"{_TABLE}.lance").is_dir():
+                raise TMCIRError(f"{self._uri}: holds other files and is not a gallery")
+        with _plain_errors(f"{self._uri}: this gallery cannot be opened"):
+            try:
+                return lancedb.connect(self._uri).open_table(_TABLE)
+            except ValueError as error:
+                if "not found" in str(error):
+                    return None
+                raise
+
+    def model(self) -> ModelRecord | None:
+        if self._table is None:
+            return None
+        try:
+            stored = json.loads(self._table.schema.metadata[_MODEL.encode()])
+            return ModelRecord(**stored)
+        except (TypeError, KeyError, ValueError):
+            raise TMCIRError(f"{self._uri}: is a LanceDB table, but not a gallery") from None
+
+    def create(self, model: ModelRecord, precision: Precision) -> None:
+        schema = pa.schema(
+            [
+                pa.field("id", pa.string(), nullable=False),
+                pa.field("path", pa.string()),
+                pa.field("content_hash", pa.string()),
+                pa.field("file_size", pa.int64()),
+                pa.field("file_modified", pa.int64()),
+                pa.field("vector", pa.list_(_VECTOR[precision], model.embedding_size)),
+                pa.field(_THUMBNAIL, pa.binary(), nullable=False),
+            ],
+            metadata={_MODEL: json.dumps(asdict(model))},
+        )
+        with _plain_errors(f"{self._uri}: no gallery can be made here"):
+            self._table = lancedb.connect(self._uri).create_table(_TABLE, schema=schema)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        if "://" in self._uri:
+            yield  # nothing there to lock with
+            return
+        busy = f"{self._uri}: another process is writing to it; wait until it is done"
+        with _plain_errors(f"{self._uri}: no gallery can be made here"):
+            Path(self._uri).mkdir(parents=True, exist_ok=True)
+        with locked(Path(self._uri) / _LOCK, busy):
+            self._table = self._open()  # another writer may have made it meanwhile
+            yield
+
+    def columns(self) -> dict[str, Kind]:
+        kinds = {arrow: kind for kind, arrow in _ARROW.items()}
+        fields = [field for field in self._table.schema if field.name not in OWN_COLUMNS]
+        return {field.name: kinds[field.type] for field in fields if field.type in kinds}
+
+    def add_columns(self, columns: Mapping[str, Kind]) -> None:
+        if columns:
+            with self._writing():
+                fields = [pa.field(name, _ARROW[kind]) for name, kind in columns.items()]
+                self._table.add_columns(pa.schema(fields))
+
+    def files(self) -> dict[str, FileState]:
+        table = self._read(["id", *_FILE])
+        values = zip(*(table[name].to_pylist() for name in _FILE), strict=True)
+        states = (FileState(*value) for value in values)
+        return dict(zip(table["id"].to_pylist(), states, strict=True))
+
+    def metadata(self) -> dict[str, dict[str, Value]]:
+        rows = self._read(["id", *self.columns()]).to_pylist()
+        return {row.pop("id"): row for row in rows}
+
+    def without_thumbnail(self) -> set[str]:
+        if _THUMBNAIL not in self._table.schema.names:
+            return set(self._read(["id"])["id"].to_pylist())
+        if not self._table.schema.field(_THUMBNAIL).nullable:
+            return set()  # without a pass over all of them
+        return set(self._read(["id"], f"{_THUMBNAIL} IS NULL")["id"].to_pylist())
+
+    def insert(self, rows: Rows) -> None:
+        if rows.ids:
+            with self._writing():
+                self._add_thumbnails()
+                merge = self._table.merge_insert("id").when_not_matched_insert_all()
+                merge.execute(self._arrow(rows))
+
+    def update(self, rows: Rows) -> None:
+        if rows.ids:
+            with self._writing():
+                self._add_thumbnails()
+                merge = self._table.merge_insert("id").when_matched_update_all()
+                merge.execute(self._arrow(rows))
+
+    def _add_thumbnails(self) -> None:
+        if _THUMBNAIL not in self._table.schema.names:  # made by an older version
+            self._table.add_columns(pa.schema([pa.field(_THUMBNAIL, pa.binary())]))
+
+    def remove(self, ids: Sequence[str]) -> int:
+        removed = 0
+        with self._writing():
+            for start in range(0, len(ids), _BATCH):
+                result = self._table.delete(_is_one_of(ids[start : start + _BATCH]))
+                removed += int(result.num_deleted_rows)
+        return removed
+
+    def tidy(self) -> None:
+        with self._writing():
+            self._table.optimize(cleanup_older_than=_KEEP_OLD_VERSIONS)
+            rows = self._table.count_rows()
+            if rows > max(self._exact_up_to, _FEWEST_INDEXED) and not self._index():
+                self._build_index(rows)
+
+    def _build_index(self, rows: int) -> None:
+        # one graph a million vectors, as LanceDB advises; the others are the graph's own settings
+        graph = HnswSq("dot", num_partitions=math.ceil(rows / 2**20), m=20, ef_construction=150)
+        self._table.create_index("vector", config=graph)
+        self._table.create_index("id", config=BTree())  # photos are looked up by id
+
+    def refresh(self) -> None:
+        with _plain_errors(f"{self._uri}: this gallery cannot be read"):
+            self._table.checkout_latest()
+
+    @property
+    def version(self) -> int:
+        """The version that is seen; it grows with each write."""
+        return int(self._table.version)
+
+    def nearest(self, vector: NDArray[np.float32], k: int, where: str | None = None) -> Neighbours:
+        if self._table.count_rows() > self._exact_up_to:
+            return rank(partial(self._candidates, vector, where), vector, k)
+        vectors = self._all_vectors()
+        allowed = None
+        if where is not None:
+            allowed = np.flatnonzero(np.isin(vectors.keys, self._matching(where)))
+        rows, scores = nearest(vectors.matrix, vector, k, allowed)
+        return Neighbours([vectors.ids[row] for row in rows], scores, vectors.matrix[rows])
+
+    def _candidates(
+        self, vector: NDArray[np.float32], where: str | None, count: int
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        query = self._table.search(vector, vector_column_name="vector").distance_type("dot")
+        query = query.limit(count).ef(4 * count).select(["id", "vector", "_distance"])
+        if where is None:
+            found = query.to_arrow()
+        else:
+            with self._filter_errors(where):
+                found = query.where(_bracketed(where), prefilter=True).to_arrow()
+        return found["id"].to_pylist(), as_matrix(found["vector"])
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        table = self._read(["id", "vector"], _is_one_of(ids))
+        return dict(zip(table["id"].to_pylist(), as_matrix(table["vector"]), strict=True))
+
+    def batches(self, names: Sequence[str]) -> pa.RecordBatchReader:
+        with _plain_errors(f"{self._uri}: this gallery cannot be read"):
+            return self._table.search().select(list(names)).to_batches(_BATCH)
+
+    def values(self, column: str) -> dict[Value, int]:
+        counted = self._read([column])[column].drop_null().value_counts()
+        return {pair["values"]: pair["counts"] for pair in counted.to_pylist()}
+
+    def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Value]]:
+        found = self._read(["id", "path", "content_hash", *self.columns()], _is_one_of(ids))
+        return {row["id"]: row for row in found.to_pylist()}
+
+    def file(self, name: str) -> FileState | None:
+        found = self._read([*_FILE], _is_one_of([name])).to_pylist()
+        return FileState(*found[0].values()) if found else None
+
+    def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
+        if _THUMBNAIL not in self._table.schema.names:
+            return {}
+        found = self._read(["id", _THUMBNAIL], _is_one_of(ids)).to_pylist()
+        return {row["id"]: row[_THUMBNAIL] for row in found if row[_THUMBNAIL] is not None}
+
+    def info(self) -> StoreInfo:
+        half = self._table.schema.field("vector").type.value_type == pa.float16()
+        index = self._index()
+        return StoreInfo(
+            precision="float16" if half else "float32",
+            size=self._size(),
+            index=_INDEX if index else "",
+            indexed=int(index.num_indexed_rows) if index else 0,
+            thumbnails=len(self) - len(self.without_thumbnail()),
+        )
+
+    def _index(self) -> Any:
+        """Return the index on the vectors, or None."""
+        return next((x for x in self._table.list_indices() if "vector" in x.columns), None)
+
+    def _size(self) -> int | None:
+        if "://" in self._uri:
+            return None
+        return sum(path.stat().st_size for path in Path(self._uri).rglob("*") if path.is_file())
+
+    def _all_vectors(self) -> Vectors:
+        with self._loading:  # threads that search at the same time load once
+            version = self.version
+            if self._loaded is None or self._loaded.version != version:
+                table = self._read(["id", "vector"], keys=True)
+                ids = np.asarray(table["id"].to_pylist(), dtype=object)
+                order = np.argsort(ids)
+                matrix = np.ascontiguousarray(as_matrix(table["vector"])[order])  # [N, D]
+                keys = table["_rowid"].to_numpy()[order]
+                self._loaded = Vectors(version, ids[order].tolist(), keys, matrix)
+            return self._loaded
+
+    def _matching(self, where: str) -> NDArray[np.uint64]:
+        """Return the keys of the rows for which an SQL condition holds."""
+        query = self._table.search().where(_bracketed(where)).select(["id"]).with_row_id(True)
+        with self._filter_errors(where):
+            return np.asarray(query.to_arrow()["_rowid"].to_numpy(), dtype=np.uint64)
+
+    @contextmanager
+    def _filter_errors(self, where: str) -> Iterator[None]:
+        if len(where) > MAXIMUM_FILTER:
+            raise TMCIRError(f"the filter is longer than {MAXIMUM_FILTER:,} characters")
+        try:
+            yield
+        except Exception as error:
+            # A panic inside LanceDB, as for the filter `year = ?`, has no type of its own to name.
+            columns = ", ".join(f"{name} ({kind})" for name, kind in self.columns().items())
+            raise TMCIRError(
+                f"the filter {_shorten(where)!r} cannot be used: {_filter_reason(error)};"
+                f" columns: id (text), path (text){', ' if columns else ''}{columns}"
+            ) from None
+
+    def __len__(self) -> int:
+        return 0 if self._table is None else int(self._table.count_rows())
+
+    def _read(self, names: list[str], where: str | None = None, keys: bool = False) -> pa.Table:
+        with _plain_errors(f"{self._uri}: this gallery cannot be read"):
+            query = self._table.search().select(names).with_row_id(keys)
+            return (query if where is None else query.where(where)).to_arrow()
+
+    def _arrow(self, rows: Rows) -> pa.Table:
+        columns: dict[str, Any] = {
+            "id": pa.array(rows.ids, pa.string()),
+            "path": pa.array([file.path for file in rows.files], pa.string()),
+            "content_hash": pa.array([file.content_hash for file in rows.files], pa.string()),
+            "file_size": pa.array([file.size for file in rows.files], pa.int64()),
+            "file_modified": pa.array([file.modified for file in rows.files], pa.int64()),
+        }
+        if rows.vectors is not None:
+            kind = self._table.schema.field("vector").type
+            flat = rows.vectors.reshape(-1).astype(kind.value_type.to_pandas_dtype())  # [N * D]
+            columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), kind.list_size)
+        if rows.thumbnails is not None:
+            columns[_THUMBNAIL] = pa.array(rows.thumbnails, pa.binary())
+        for name, kind in self.columns().items():
+            values = [row.get(name) for row in rows.metadata]
+            columns[name] = pa.array(values, _ARROW[kind])
+        return pa.table(columns)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with _plain_errors(f"{self._uri}: this gallery cannot be written"):
+            yield
+
+
+def _is_one_of(ids: Sequence[str]) -> str:
+    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids if is_text(name))
+    return f"id IN ({quoted})" if quoted else "false"
+
+
+def _bracketed(where: str) -> str:
+    # Without the brackets LanceDB reads "year = 2012 nonsense" as "year = 2012"; the line end
+    # closes a comment.
+    return f"({where}\n)"
+
+
+@contextmanager
+def _plain_errors(problem: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError, pa.ArrowException) as error:
+        raise TMCIRError(f"{problem}: {_one_line(error)[:300]}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return on_one_line(" ".join(str(error).split()))
+
+
+def _filter_reason(error: Exception) -> str:
+    reason = _one_line(error).removeprefix("Invalid input, ").removeprefix("Schema error: ")
+    _, _, parser = reason.rpartition("(sql parser error: ")
+    reason = parser.removesuffix(")") if "sql parser error" in reason else reason
+    return _shorten(reason.split(". Valid fields")[0].split(", /")[0])
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

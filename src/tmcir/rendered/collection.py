@@ -1,0 +1,107 @@
+"""The garments of a split: families of one garment and its variants, each in a photo of its own."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tmcir.rendered.changes import Change, differences, is_answer
+from tmcir.rendered.garment import Garment
+from tmcir.rendered.nuisance import Nuisance
+from tmcir.rendered.sampling import random_edit, sample_garment
+
+FAMILY = 8
+_FROM_BASE_SHARE = 0.7
+_ONE_EDIT_SHARE = 0.7
+_CHANGES_AT_MOST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One photo of the catalogue."""
+
+    name: str
+    garment: Garment
+    nuisance: Nuisance
+
+
+class Collection:
+    """The items of a split, and how to find those that answer a query.
+
+    An item depends on seed, split and its number alone: a larger collection begins with the items
+    of a smaller one.
+
+    Args:
+        seed: Fixes everything.
+        split: Its name is a part of the seed, so that no two splits share a photo.
+        count: Number of items.
+    """
+
+    def __init__(self, seed: int, split: str, count: int) -> None:
+        self.items: list[Item] = []
+        for family in range(-(-count // FAMILY)):
+            garments = _family(random.Random(f"rendered {seed} {split} family {family}"))
+            for garment in garments[: count - len(self.items)]:
+                number = len(self.items)
+                photo = random.Random(f"rendered {seed} {split} photo {number}")
+                name = f"{split}-{number:06d}"
+                self.items.append(Item(name, garment, Nuisance.sample(photo)))
+        self.by_name = {item.name: item for item in self.items}
+        self._number = {item.name: number for number, item in enumerate(self.items)}
+        self._alike: dict[Garment, list[str]] = defaultdict(list)
+        self._by_kind: dict[object, list[Item]] = defaultdict(list)
+        for item in self.items:
+            self._alike[item.garment].append(item.name)
+            self._by_kind[item.garment.kind].append(item)
+            self._by_kind[item.garment.kind, item.garment.colour].append(item)
+
+    def partner(self, item: Item, generator: random.Random) -> Item | None:
+        """Draw a member of an item's family that differs from it; None where all are alike.
+
+        The fewer changes it takes to get there, the likelier; many only where nothing is nearer.
+        """
+        first = self._number[item.name] // FAMILY * FAMILY
+        others = [
+            (len(differences(item.garment, other.garment)), other)
+            for other in self.items[first : first + FAMILY]
+            if other.garment != item.garment
+        ]
+        if not others:
+            return None
+        most = max(min(count for count, _ in others), _CHANGES_AT_MOST)
+        near = [(count, other) for count, other in others if count <= most]
+        return generator.choices([other for _, other in near], [count**-2 for count, _ in near])[0]
+
+    def alike(self, garment: Garment) -> tuple[str, ...]:
+        """Return the names of all items that are photos of just such a garment."""
+        return tuple(self._alike[garment])
+
+    def answers(self, reference: Garment, changes: Sequence[Change]) -> tuple[str, ...]:
+        """Return the names of all items that a query asks for, in the collection's order."""
+        touched = {name for change in changes for name in change.touched}
+        candidates = self.items
+        if "kind" not in touched:
+            # Only these can be answers; looking at all takes a hundred times as long.
+            key = reference.kind if "colour" in touched else (reference.kind, reference.colour)
+            candidates = self._by_kind.get(key, [])
+        return tuple(
+            item.name for item in candidates if is_answer(reference, changes, item.garment)
+        )
+
+
+def _family(generator: random.Random) -> list[Garment]:
+    """Draw a garment, its variants, and one of them again for a second photo.
+
+    Some variants are edited twice. What is between the two edits is a member too: seen from the
+    first, it is right in one of two things that a text asks for.
+    """
+    base = sample_garment(generator)
+    garments = [base]
+    while len(garments) < FAMILY - 1:
+        parent = base if generator.random() < _FROM_BASE_SHARE else generator.choice(garments)
+        for _ in range(1 if generator.random() < _ONE_EDIT_SHARE else 2):
+            parent = random_edit(parent, generator)
+            garments.append(parent)
+    return [*garments[: FAMILY - 1], generator.choice(garments[: FAMILY - 1])]

@@ -1,0 +1,1 @@
+"""The ground of everything that runs long: recipes, checkpoints, curves, learning rate."""

@@ -1,0 +1,256 @@
+"""The command line as a whole, and the commands that belong to no one room."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+from typer.main import get_command
+
+from tests.commands import run
+from tests.tiny import draw_catalogue
+from tmcir import __version__, cli
+from tmcir.cli import app
+from tmcir.runs.settings import recipe_command, recipe_names
+
+PSEUDO, EDITOR = "fashion-products-pseudo-targets", "fashion-products-editor"
+
+
+def command_paths() -> list[tuple[str, ...]]:
+    paths = []
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        paths += [(name,)] if inner is None else [(name, part) for part in inner]
+    return paths
+
+
+@pytest.mark.parametrize("path", command_paths(), ids=" ".join)
+def test_every_command_has_help_with_an_example(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*path, "--help") == 0
+    help_text = capsys.readouterr().out
+    assert "Example:" in help_text and f"tmcir {' '.join(path)}" in help_text
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"tmcir {__version__}\n"
+
+
+def test_recipes_lists_every_shipped_recipe_with_its_description(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("recipes") == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == recipe_names()
+    assert all(len(row.split()) > 3 for row in rows)
+    commands = {row.split()[0]: row.split()[1] for row in rows}
+    assert commands == {name: recipe_command(name) for name in recipe_names()}
+    assert set(commands.values()) == {"train", "generate", "train-editor", "benchmark"}
+    assert commands["fashion-iq-pseudo-targets"] == "generate"
+    assert commands["fashion-products-editor"] == "train-editor"
+
+
+def test_doctor_names_what_a_bug_report_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor") == 0
+    report = capsys.readouterr().out
+    for word in ("tmcir", "Python", "torch", "lancedb", "device"):
+        assert word in report
+
+
+def test_train_check_looks_at_the_data_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = draw_catalogue(tmp_path / "products", items=30)
+    recipe = ("train", "fashion-products-short", "--check")
+    assert run(*recipe, f"dataset.root={root}") == 0
+    assert capsys.readouterr().out == "fashion-products-short: nothing wrong\n"
+    assert run(*recipe, f"dataset.root={tmp_path / 'none'}") == 2
+    assert "none: no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["train", "fashion-product"], "did you mean 'fashion-products'?"),
+        (["train", "none.yaml"], "none.yaml"),
+        (["train", "fashion-products", "stages.fuse.epoch=3"], "did you mean 'epochs'?"),
+        (["train", "fashion-products", "epochs"], "write key=value"),
+        (["train", "fashion-products", "dataset.root=none"], "none: no such folder"),
+        (["train", "fashion-products", "dataset.name=fashion"], "unknown dataset 'fashion'"),
+        (["train", PSEUDO], "is for `tmcir generate`, not for `tmcir train`; for this command: "),
+        (["generate", "fashion-products-pseudo-target"], f"did you mean '{PSEUDO}'?"),
+        (["generate", "none.yaml"], "none.yaml"),
+        (["generate", EDITOR], "is for `tmcir train-editor`, not for `tmcir generate`"),
+        (["generate", PSEUDO, "editor.step=3"], "editor.step: unknown setting, did you mean"),
+        (["generate", PSEUDO, "editor.prompt=red"], "editor.prompt: must contain {text}"),
+        (["generate", PSEUDO, "dataset.root=none"], "none: no such folder"),
+        (["generate", PSEUDO, "--shard", "0/2"], "--shard 0/2: write i/n with i from 1 to n"),
+        (["generate", PSEUDO, "--shard", "3/2"], "--shard 3/2: write i/n with i from 1 to n"),
+        (["generate", PSEUDO, "--shard", "1/0"], "--shard 1/0: write i/n with i from 1 to n"),
+        (["generate", PSEUDO, "--shard", "x"], "--shard x: write i/n, such as 1/4"),
+        (["generate", PSEUDO, "--shard", "1/"], "--shard 1/: write i/n, such as 1/4"),
+        (["generate", PSEUDO, "--shard=-1/2"], "--shard -1/2: write i/n, such as 1/4"),
+        (["train-editor", "fashion-products-edito"], f"did you mean '{EDITOR}'?"),
+        (
+            ["train-editor", "fashion-products"],
+            "is for `tmcir train`, not for `tmcir train-editor`",
+        ),
+        (["train-editor", EDITOR, "denoiser.step=3"], "denoiser.step: unknown setting"),
+        (["train-editor", EDITOR, "dataset.root=none"], "none: no such folder"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_one_line_and_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    problem: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert problem in err and out == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["serach"], "No such command 'serach'"),
+        (["search"], "Missing argument"),
+        (["search", "shop", "-k", "many"], "Invalid value for '-k'"),
+        (["search", "shop", "--bogus"], "No such option"),
+        (["generate"], "Missing argument"),
+        (["generate", PSEUDO, "--limit", "0"], "Invalid value for '--limit'"),
+        (["train-editor"], "Missing argument"),
+    ],
+)
+def test_a_mistake_in_the_arguments_is_one_line_and_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
+) -> None:
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"error: {problem}") and err.count("\n") == 1 and out == ""
+    assert "--help`" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["generate", PSEUDO, "editor.source=nobody/nothing"], "neither a shipped editor"),
+        (["generate", PSEUDO, "filters.scorer=./nothing"], "./nothing: no such model directory"),
+        (["generate", PSEUDO, "split=trian"], "did you mean 'train'?"),
+        (["train-editor", EDITOR, "text_tower=./nothing"], "./nothing: no such model directory"),
+        (["train-editor", EDITOR, "text_tower=nobody/nothing"], "no model 'nobody/nothing'"),
+    ],
+)
+def test_a_part_that_is_not_there_is_one_line_and_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    problem: str,
+) -> None:
+    root = draw_catalogue(tmp_path / "products", items=90)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert run(*arguments, f"dataset.root={root}") == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: ") and err.count("\n") == 1 and out == ""
+    assert problem in err
+    # The folder is not left to the mistaken recipe.
+    assert not list(tmp_path.rglob("recipe.json"))
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(cli.time, "monotonic", lambda: now)
+    monkeypatch.setattr(cli, "LINE_SECONDS", 30.0)
+    move = cli._progress_lines("editing")
+
+    def said(seconds: float, done: int) -> str:
+        nonlocal now
+        now = 1000.0 + seconds
+        move(done, 100)
+        out, err = capsys.readouterr()
+        assert out == ""
+        return err
+
+    # 10 seconds to load; 8 were there before.
+    assert said(10, 8) == said(25, 16) == ""
+    # 16 in 30 seconds: 76 more take 142.5 seconds.
+    assert said(40, 24) == "editing  24/100  2.4 min left\n"
+    assert said(69, 39) == ""
+    # 32 in 60 seconds: 60 more take 112.5 seconds.
+    assert said(70, 40) == "editing  40/100  1.9 min left\n"
+    assert said(99, 100) == ""
+    assert said(100, 100) == "editing  100/100  0.0 min left\n"
+
+
+def test_progress_is_silent_while_nothing_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter((0.0, 100.0, 200.0))
+    monkeypatch.setattr(cli.time, "monotonic", lambda: next(seconds))
+    move = cli._progress_lines("editing")
+    move(5, 100)
+    move(5, 100)
+    assert capsys.readouterr().err == ""
+
+
+def test_no_argument_at_all_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 2
+    output = capsys.readouterr()
+    assert "Usage" in output.out + output.err and "error" not in output.err
+
+
+def test_searching_and_measuring_work_without_the_extra_for_training() -> None:
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('accelerate', 'peft', 'diffusers',"
+        " 'tensorboard', 'torchvision', 'pandas', 'matplotlib', 'scipy')));"
+        "import tmcir.cli, tmcir.models, tmcir.gallery.page, tmcir.evaluation.scoring;"
+        "print([name for name in sys.modules if name.startswith('tmcir.training')])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra"),
+    [
+        ("accelerate", ["train", "mini"], "train"),
+        ("diffusers", ["quickstart"], "generate"),
+        ("fastapi", ["serve", "shop"], "serve"),
+    ],
+)
+def test_a_command_names_the_extra_that_it_needs(
+    package: str, arguments: list[str], extra: str, tmp_path: Path
+) -> None:
+    script = (
+        f"import sys; sys.modules[{package!r}] = None; sys.argv[1:] = {arguments!r};"
+        "from tmcir.cli import main; main()"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
+    )
+    line = f'error: {package} is not installed: `pip install "tmcir[{extra}]"` brings it\n'
+    assert (found.returncode, found.stderr) == (2, line)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_the_package_loads_no_model_library() -> None:
+    script = "import sys, tmcir; print('torch' in sys.modules, 'transformers' in sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "False False\n"
