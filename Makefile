@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Any warning is an error: a broken link, a name that left the API.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
-.PHONY: quickstart test check format docs constraints clean
+.PHONY: quickstart test check format docs site constraints clean
 
 quickstart: $(READY)  ## Everything, small: draw, edit, train, measure, index, search
 	$(BIN)/tmcir quickstart
@@ -17,19 +19,23 @@ check: $(READY)  ## Format, lint, types, docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
+	$(MKDOCS) build --strict --quiet
 
 format: $(READY)  ## Apply the formatter and the safe lint fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(READY)  ## Write the generated pages anew
+docs: $(READY)  ## Write the generated pages
 	$(BIN)/python docs/generate.py
+
+site: docs  ## Build the documentation into site/; open site/index.html
+	$(MKDOCS) build --strict --quiet
 
 constraints: $(READY)  ## Lock the versions that are installed now
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > constraints.txt
 
 clean:
-	rm -rf $(VENV) .venv-milvus .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf site $(VENV) .venv-milvus .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # torch first and by its exact version: any other request could pull in a build that is several
 # gigabytes larger than the machine can use.
