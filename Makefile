@@ -14,12 +14,13 @@ quickstart: $(READY)  ## Everything, small: draw, edit, train, measure, index, s
 test: $(READY)  ## Run the tests
 	$(BIN)/python -m pytest -n auto
 
-check: $(READY)  ## Format, lint, types, docs
+check: $(READY)  ## Format, lint, types, docs, the page's scripts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
 	$(MKDOCS) build --strict --quiet
+	.ci/check-page
 
 format: $(READY)  ## Apply the formatter and the safe lint fixes
 	$(BIN)/ruff format .

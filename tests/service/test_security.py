@@ -58,7 +58,7 @@ def test_nothing_else_opens(serve: Callable[..., TestClient], headers: dict[str,
         response = client.get(path, headers=headers)
         assert (response.status_code, error_code(response)) == (401, "unauthorized")
         assert response.headers["www-authenticate"] == "Bearer"
-    for path in ("/", "/static/page.js", "/healthz", "/readyz"):
+    for path in ("/", "/static/main.js", "/healthz", "/readyz"):
         assert client.get(path, headers=headers).status_code == 200
 
 
@@ -122,7 +122,7 @@ def test_other_sites_are_shut_out_unless_named(
 # Headers
 
 
-@pytest.mark.parametrize("path", ["/", "/static/page.js", "/api/v1/gallery", "/none", "/healthz"])
+@pytest.mark.parametrize("path", ["/", "/static/main.js", "/api/v1/gallery", "/none", "/healthz"])
 def test_every_answer_has_the_security_headers(client: TestClient, path: str) -> None:
     headers = client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
@@ -135,12 +135,12 @@ def test_every_answer_has_the_security_headers(client: TestClient, path: str) ->
 
 
 def test_the_page_fetches_nothing_from_elsewhere(client: TestClient) -> None:
-    for path in ("/", "/static/page.css", "/static/page.js"):
+    for path in ("/", "/static/page.css", "/static/main.js"):
         text = client.get(path).text.replace("http://www.w3.org/2000/svg", "")
         assert "http://" not in text and "https://" not in text and "url(" not in text
         assert " style=" not in text and "innerHTML" not in text and "<script>" not in text
-    tag = client.get("/static/page.js").headers["etag"]
-    assert client.get("/static/page.js", headers={"If-None-Match": tag}).status_code == 304
+    tag = client.get("/static/main.js").headers["etag"]
+    assert client.get("/static/main.js", headers={"If-None-Match": tag}).status_code == 304
 
 
 # Logs

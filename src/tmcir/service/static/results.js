@@ -1,0 +1,224 @@
+// The results: their cards, and moving between them by keyboard.
+
+import { find, make, makeSvg } from "./elements.js";
+import { known, nameOf, plainName } from "./gallery.js";
+import { announce, showMessage, toast } from "./messages.js";
+import { thumbnail } from "./pictures.js";
+import { addTurn, clearFilters, lastStart, state, undo } from "./turns.js";
+
+/** @typedef {import("./api.js").Hit} Hit */
+/** @typedef {import("./api.js").Item} Item */
+
+const SKELETON_CARDS = 8;
+const THUMB =
+  "M8 11v9H4.5v-9zM8 11l3.6-7.2c1.5 0 2.3 1 2 2.4L13 9.4h5.4c1 0 1.7.9 1.5 1.9l-1.7 7.2c-.2.9-1 1.5-1.9 1.5H8";
+
+/** How many results are shown, and where the next page begins (null: there is none). */
+export const shown = { count: 0, nextOffset: /** @type {number | null} */ (null) };
+
+/**
+ * Show a page of results.
+ * @param {import("./api.js").Search} answer
+ * @param {boolean} append Whether it comes after what is shown.
+ */
+export function showHits(answer, append) {
+  showCards(answer.hits, append);
+  shown.nextOffset = answer.next_offset;
+  const more = shown.nextOffset !== null;
+  find("more").hidden = !more;
+  find("heading").textContent = heading(answer.query.text);
+  announce(shown.count ? `${shown.count}${more ? " and more" : ""} results` : "No results");
+  if (!shown.count) showNothingFound();
+}
+
+/**
+ * Show photos to start from.
+ * @param {Item[]} items
+ */
+export function showItems(items) {
+  showCards(items, false);
+  find("more").hidden = true;
+  shown.nextOffset = null;
+}
+
+/** Remove all results. */
+export function clearResults() {
+  find("grid").replaceChildren();
+  find("heading").textContent = "";
+  find("more").hidden = true;
+}
+
+/** Show empty cards while the first results are on their way. */
+export function showSkeleton() {
+  const blocks = Array.from({ length: SKELETON_CARDS }, () => {
+    const block = make("li", { className: "skeleton" });
+    block.setAttribute("aria-hidden", "true");
+    return block;
+  });
+  find("grid").replaceChildren(...blocks);
+  find("heading").textContent = "Searching…";
+  find("more").hidden = true;
+}
+
+function showNothingFound() {
+  const filtered = Object.keys(state.filters).length > 0;
+  if (filtered) {
+    const text = "No photo fits all of the filters. Remove one, or clear them.";
+    const action = () => {
+      clearFilters();
+      find("heading").focus({ preventScroll: true });
+    };
+    showMessage("Nothing found", text, { button: "Clear filters", action });
+  } else {
+    const text = "There is no photo left. Undo the last step, or start a new search.";
+    showMessage("Nothing found", text, { button: "Undo", action: undo });
+  }
+}
+
+/** @param {string} text */
+function heading(text) {
+  const start = lastStart();
+  if (start && text) return `Like the picture, but ${text}`;
+  if (start) return "Similar to the picture";
+  return text ? `Results for “${text}”` : "Results";
+}
+
+/**
+ * @param {(Item | Hit)[]} hits
+ * @param {boolean} append
+ */
+function showCards(hits, append) {
+  hits.forEach((hit) => known.set(hit.id, hit.metadata));
+  const made = hits.map(card);
+  const grid = find("grid");
+  if (append) grid.append(...made);
+  else grid.replaceChildren(...made);
+  if (!append) activateCard(0);
+  shown.count = append ? shown.count + hits.length : hits.length;
+}
+
+/** @param {Item | Hit} hit */
+function card(hit) {
+  const name = nameOf(hit.id);
+  const picture = make("button", { type: "button", className: "picture" }, thumbnail(hit.id));
+  picture.append(make("span", { textContent: "Start from this" }));
+  picture.setAttribute("aria-label", `Start from ${name}`);
+  picture.addEventListener("click", () => startFrom(hit.id));
+  const caption = make("div", { className: "caption" });
+  caption.append(make("div", { className: "name", textContent: name, title: details(hit) }));
+  if ("score" in hit) caption.append(underCard(hit, name));
+  return make("li", { className: "card" }, picture, caption);
+}
+
+/**
+ * @param {Hit} hit
+ * @param {string} name
+ */
+function underCard(hit, name) {
+  const score = make("span", { className: "score", textContent: hit.score.toFixed(2) });
+  score.title = "How close it is, at most 1";
+  if (hit.duplicates.length) {
+    score.textContent += ` · +${hit.duplicates.length}`;
+    score.title += `; ${hit.duplicates.length} near-duplicates are not shown`;
+  }
+  return make(
+    "div",
+    { className: "under" },
+    score,
+    rateButton("Not like", name, "rate down", () => rate(hit.id, "less_like")),
+    rateButton("More like", name, "rate", () => rate(hit.id, "more_like")),
+  );
+}
+
+/**
+ * @param {string} what
+ * @param {string} name
+ * @param {string} className
+ * @param {() => void} action
+ */
+function rateButton(what, name, className, action) {
+  const drawing = makeSvg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" });
+  drawing.append(makeSvg("path", { d: THUMB }));
+  const button = make("button", { type: "button", className, title: `${what} this` }, drawing);
+  button.setAttribute("aria-label", `${what} ${name}`);
+  button.addEventListener("click", action);
+  return button;
+}
+
+/** @param {Item | Hit} hit */
+const details = (hit) =>
+  Object.entries(hit.metadata)
+    .filter(([, value]) => value !== null)
+    .map(([column, value]) => `${plainName(column)}: ${value}`)
+    .join("\n");
+
+/** @param {string} id */
+function startFrom(id) {
+  addTurn({ item: id });
+  find("text").focus({ preventScroll: true });
+  window.scrollTo({ top: 0, behavior: "smooth" });
+}
+
+/**
+ * @param {string} id
+ * @param {"more_like" | "less_like"} side
+ */
+function rate(id, side) {
+  addTurn({ [side]: [id] });
+  find("heading").focus({ preventScroll: true });
+  toast(`${side === "more_like" ? "More like" : "Less like"} ${nameOf(id)}`);
+}
+
+// By keyboard: Tab reaches one card at a time, arrow keys choose which
+
+/** @returns {HTMLElement[]} */
+const cards = () => [...find("grid").querySelectorAll(/** @type {"li"} */ (".card"))];
+
+/** @param {number} index */
+function activateCard(index) {
+  cards().forEach((one, position) => {
+    one.querySelectorAll("button").forEach((button) => {
+      button.tabIndex = position === index ? 0 : -1;
+    });
+  });
+}
+
+/**
+ * Move the focus to a card.
+ * @param {number} index
+ */
+export function focusCard(index) {
+  activateCard(index);
+  cards()[index]?.querySelector("button")?.focus();
+}
+
+/** Listen to keys and focus within the results. */
+export function listenInGrid() {
+  find("grid").addEventListener("keydown", moveInGrid);
+  find("grid").addEventListener("focusin", ({ target }) => {
+    const index = cards().findIndex((one) => target instanceof Node && one.contains(target));
+    if (index >= 0) activateCard(index);
+  });
+}
+
+/** @param {KeyboardEvent} event */
+function moveInGrid(event) {
+  const all = cards();
+  const index = all.findIndex((one) => one.contains(document.activeElement));
+  if (index < 0 || !document.activeElement?.classList.contains("picture")) return;
+  const columns = getComputedStyle(find("grid")).gridTemplateColumns.split(" ").length;
+  /** @type {Record<string, number>} */
+  const targets = {
+    ArrowRight: index + 1,
+    ArrowLeft: index - 1,
+    ArrowDown: index + columns,
+    ArrowUp: index - columns,
+    Home: 0,
+    End: all.length - 1,
+  };
+  const target = targets[event.key];
+  if (target !== undefined && target >= 0 && target < all.length) {
+    event.preventDefault();
+    focusCard(target);
+  }
+}

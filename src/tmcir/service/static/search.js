@@ -1,0 +1,149 @@
+// Searching: one request a change; an answer that comes too late is ignored.
+
+import { call, post, Problem } from "./api.js";
+import { find, findInput } from "./elements.js";
+import { showFilters } from "./filters.js";
+import { gallery } from "./gallery.js";
+import { hideMessage, showBusy, showMessage } from "./messages.js";
+import { shrink } from "./pictures.js";
+import { isPictureRejected, showProblem } from "./problems.js";
+import { showQuestion } from "./question.js";
+import { focusCard, showHits, showItems, showSkeleton, shown } from "./results.js";
+import { addTurn, currentUpload, dropLastTurn, sentTurns, state, uploads } from "./turns.js";
+
+const PAGE_SIZE = 24;
+const START_SIZE = 12;
+const FORM_BYTES = 20_000; // of a request, beside its picture
+
+/** @type {AbortController | null} */
+let running = null;
+let hadTurns = false;
+
+/** Show the search, and ask for its results. */
+export async function search() {
+  running?.abort();
+  running = null;
+  hideMessage();
+  showSearch();
+  if (!state.turns.length) {
+    await showStart();
+    return;
+  }
+  if (!shown.count) showSkeleton();
+  await ask(0, (answer) => showHits(answer, false), onSearchProblem);
+}
+
+/** Ask for the next page of results. */
+export async function showMore() {
+  const first = shown.count;
+  const append = (/** @type {import("./api.js").Search} */ answer) => {
+    showHits(answer, true);
+    focusCard(first);
+  };
+  await ask(shown.nextOffset ?? 0, append, (error) => showProblem(error, showMore));
+}
+
+/**
+ * Start from a picture that a person chose, pasted or dropped.
+ * @param {File} file
+ */
+export async function addPicture(file) {
+  const choose = () => find("file").click();
+  if (file.type && !file.type.startsWith("image/")) {
+    showProblem(new Problem(422, "invalid_image", ""), choose);
+    return;
+  }
+  const blob = await shrink(file);
+  if (blob.size > gallery.maximumUpload - FORM_BYTES) {
+    const megabytes = Math.floor(gallery.maximumUpload / 2 ** 20);
+    showProblem(new Problem(413, "too_large", `At most ${megabytes} MB can be sent.`), choose);
+    return;
+  }
+  const number = uploads.size + 1;
+  uploads.set(number, { blob, url: URL.createObjectURL(blob) });
+  addTurn({ upload: number, text: takeText() });
+  find("text").focus();
+}
+
+/** Return what is typed, and empty the field. */
+export function takeText() {
+  const text = findInput("text").value.trim();
+  findInput("text").value = "";
+  return text;
+}
+
+function showSearch() {
+  if (hadTurns !== state.turns.length > 0) shown.count = 0;
+  hadTurns = state.turns.length > 0;
+  showQuestion();
+  showFilters();
+}
+
+/**
+ * @param {number} offset
+ * @param {(answer: import("./api.js").Search) => void} onAnswer
+ * @param {(error: unknown) => unknown} onProblem
+ */
+async function ask(offset, onAnswer, onProblem) {
+  const controller = new AbortController();
+  running = controller;
+  showBusy(true);
+  try {
+    const picture = currentUpload()?.blob ?? null;
+    const response = await post("search", requestBody(offset), picture, controller.signal);
+    const answer = await response.json();
+    if (running === controller) onAnswer(answer);
+  } catch (error) {
+    if (running === controller) await onProblem(error);
+  } finally {
+    if (running === controller) {
+      running = null;
+      showBusy(false);
+    }
+  }
+}
+
+/** @param {number} offset */
+function requestBody(offset) {
+  const filters = Object.entries(state.filters).map(([column, value]) => ({
+    column,
+    operator: "in",
+    value,
+  }));
+  return {
+    turns: sentTurns(),
+    filters,
+    k: PAGE_SIZE,
+    offset,
+    fold_duplicates: state.deduplicate,
+  };
+}
+
+/** @param {unknown} error */
+async function onSearchProblem(error) {
+  if (!isPictureRejected(error)) {
+    showProblem(error, search);
+    return;
+  }
+  dropLastTurn(); // the search before it stays as it was
+  showSearch();
+  if (!state.turns.length) await showStart();
+  showProblem(error, () => find("file").click());
+}
+
+async function showStart() {
+  showBusy(true);
+  try {
+    const { items } = await (await call(`items?limit=${START_SIZE}`)).json();
+    if (state.turns.length) return;
+    showItems(items);
+    find("heading").textContent = items.length ? "Or start from one of these" : "";
+    if (!items.length) {
+      showMessage("This gallery has no photos yet", "Add some with tmcir index, then reload.");
+    }
+  } catch (error) {
+    showProblem(error, search);
+  } finally {
+    if (!state.turns.length) showBusy(false);
+  }
+}
