@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tmcir.gallery.exact import ROUNDING, nearest
-from tmcir.gallery.stores.base import FileState, ModelRecord, Rows, Store, open_store, unit
+from tmcir.gallery.stores.base import FileState, ModelRecord, Rows, Store, unit
+from tmcir.gallery.stores.exact import ROUNDING, nearest
+from tmcir.gallery.stores.opening import open_store
 
 DIMENSIONS, CLUSTERS, K = 256, 2_000, 50
 CHUNK = 10_000

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from tmcir.core.errors import TMCIRError
 from tmcir.gallery.conditions import OPERATORS, Condition, to_where
-from tmcir.gallery.stores.base import FileState, Kind, ModelRecord, Rows, Store, open_store, unit
+from tmcir.gallery.stores.base import ColumnKind, FileState, ModelRecord, Rows, Store, unit
+from tmcir.gallery.stores.opening import open_store
 
-COLUMNS: dict[str, Kind] = {"year": "integer", "price": "number", "order": "text"}
+COLUMNS: dict[str, ColumnKind] = {"year": "integer", "price": "number", "order": "text"}
 WORDS = ["Red", "O'Blue", "a%b_c", 'back\\slash "x"', "Ärger", "-- x", "1); DROP", "red shirt"]
 
 

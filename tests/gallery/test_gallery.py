@@ -19,8 +19,9 @@ import tmcir
 from tests.gallery.fake import FakeModel, draw_photos
 from tmcir.core.errors import ImageError, TMCIRError
 from tmcir.gallery import AddReport, Gallery
-from tmcir.gallery.stores.base import Rows, open_store
+from tmcir.gallery.stores.base import Rows
 from tmcir.gallery.stores.lance import LanceStore
+from tmcir.gallery.stores.opening import open_store
 
 COLOURS = ("Red", "Navy Blue", "O'Green")
 
@@ -289,27 +290,19 @@ def test_remove_takes_a_list(tmp_path: Path, photos: Path) -> None:
     assert gallery.remove([]) == 0 and len(gallery) == 19
 
 
-def test_a_gallery_without_thumbnails_gets_them(tmp_path: Path, photos: Path) -> None:
-    Gallery.open(tmp_path / "shop", FakeModel()).add(photos)
-    fresh = content(tmp_path / "shop")
-    table = lancedb.connect(str(tmp_path / "shop")).open_table("images")
-    table.drop_columns(["thumbnail_jpeg"])  # as older versions wrote it
-    model = FakeModel()
-    gallery = Gallery.open(tmp_path / "shop", model)
-    assert gallery.search(item="001.png", k=1)[0].id == "001.png"
-    assert gallery.info().store.thumbnails == 0
-    with pytest.raises(TMCIRError, match="older than thumbnails; run `tmcir index"):
-        gallery.thumbnail("001.png")
-    (photos / "002.png").unlink()
-    model.encoded = 0
-    assert counts(gallery.add(photos)) == (0, 0, 19, 0) and model.encoded == 0
-    now = content(tmp_path / "shop")
-    assert now.pop("002.png")[3] is None and fresh.pop("002.png")[3] is not None
-    assert now == fresh
-    assert gallery.info().store.thumbnails == 19
-    before = LanceStore(str(tmp_path / "shop"), 0).version
-    gallery.add(photos)
-    assert LanceStore(str(tmp_path / "shop"), 0).version == before
+def test_a_gallery_of_an_older_or_a_newer_version_is_rejected(tmp_path: Path, photos: Path) -> None:
+    for name in ("old", "new"):
+        Gallery.open(tmp_path / name, FakeModel()).add(photos)
+    table = lancedb.connect(str(tmp_path / "old")).open_table("images")
+    table.drop_columns(["thumbnail_jpeg"])
+    with pytest.raises(TMCIRError, match="made by an older version of tmcir; index the photos"):
+        Gallery.open(tmp_path / "old", FakeModel())
+    database = lancedb.connect(str(tmp_path / "new"))
+    rows = database.open_table("images").to_arrow()
+    metadata = {**rows.schema.metadata, b"tmcir.format": b"99"}
+    database.create_table("images", rows.replace_schema_metadata(metadata), mode="overwrite")
+    with pytest.raises(TMCIRError, match="made by a newer version"):
+        Gallery.open(tmp_path / "new", FakeModel())
 
 
 # Metadata
@@ -495,6 +488,52 @@ def test_the_model_is_remembered(gallery: Gallery, tmp_path: Path, photos: Path)
     record = Gallery.read_model(tmp_path / "other")
     assert record is not None
     assert (record.name, record.source, record.embedding_size) == ("fake", "runs/model", 48)
+
+
+def test_a_gallery_loads_the_model_that_it_remembers(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+
+    def load(source: str | Path) -> FakeModel:
+        loaded.append(str(source))
+        return FakeModel(identity=Path(source).name)
+
+    monkeypatch.setattr("tmcir.models.load", load)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    Gallery.open("shop", model="model").add(photos)
+    monkeypatch.chdir(photos)  # a relative folder means the same from everywhere
+    loaded.clear()
+    assert Gallery.open(tmp_path / "shop").search(item="001.png", k=1)[0].id == "001.png"
+    assert loaded == [str(tmp_path / "model")]
+    (tmp_path / "model").rmdir()
+    with pytest.raises(TMCIRError, match=r"its model has left .*model; say with --model where"):
+        Gallery.open(tmp_path / "shop")
+    with pytest.raises(TMCIRError, match="there is no gallery; make one with `tmcir index"):
+        Gallery.open(tmp_path / "none")
+    Gallery.open(tmp_path / "built", FakeModel()).add(photos)
+    with pytest.raises(TMCIRError, match="does not remember its model 'fake'"):
+        Gallery.open(tmp_path / "built")
+
+
+def test_a_gallery_of_a_shipped_model_remembers_that(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Gallery.open("shop", model="mini").add([photos / "001.png"])
+    record = Gallery.read_model("shop")
+    assert record is not None and (record.source, record.shipped) == ("mini", True)
+    (tmp_path / "mini").mkdir()  # an unrelated folder, and then another model of that name
+    assert len(Gallery.open("shop")) == 1 and tmcir.load("mini").identity == record.identity
+    (tmp_path / "mini" / "config.json").write_text("{}")
+    assert len(Gallery.open("shop")) == 1
+    with pytest.raises(TMCIRError, match="is of type 'unknown'"):
+        tmcir.load("mini")  # a folder with a model comes first
+    (tmp_path / "mini" / "config.json").unlink()
+    opened = Gallery.open("shop", model=tmcir.load("mini"))
+    Gallery.open("other", model=tmcir.load("mini")).add([photos / "001.png"])
+    assert Gallery.read_model("other") == record and "'mini' (shipped, " in str(opened.info())
 
 
 def test_no_gallery(tmp_path: Path) -> None:

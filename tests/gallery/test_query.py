@@ -17,8 +17,8 @@ from tests.gallery.fake import FakeModel, draw_photos
 from tmcir.core.errors import TMCIRError, UnknownItemError
 from tmcir.core.images import jpeg_thumbnail
 from tmcir.gallery import Gallery, Query, duplicates
-from tmcir.gallery.duplicates import fold
-from tmcir.gallery.indexing import thumbnail_side
+from tmcir.gallery.duplicates import deduplicate
+from tmcir.gallery.photos import thumbnail_side
 from tmcir.gallery.stores.base import Neighbours, unit
 
 
@@ -117,7 +117,7 @@ def test_examples_by_hand(gallery: Gallery) -> None:
         ({"less_like": ["001.png"]}, "needs something to start from"),
         ({"text": "x", "more_like": "001.png"}, "lists of ids"),
         ({"text": "x", "more_like": ["001.png"] * 33}, "at most 32"),
-        ({"text": "x", "offset": -1}, "offset, the results to leave out, must not be negative"),
+        ({"text": "x", "offset": -1}, "offset, the results to skip, must not be negative"),
     ],
 )
 def test_bad_queries(gallery: Gallery, arguments: dict[str, Any], reason: str) -> None:
@@ -144,15 +144,15 @@ def test_pages_join_without_gap_or_overlap(tmp_path: Path, exact_up_to: int) -> 
     assert len(whole) == 40
     pages = [gallery.search(text="x", k=7, offset=offset) for offset in range(0, 42, 7)]
     assert [hit for page in pages for hit in page] == whole
-    folded = gallery.search(text="x", k=100, fold_duplicates=True)
+    folded = gallery.search(text="x", k=100, deduplicate=True)
     assert [hit.rank for hit in folded] == [1, 2, 3, 4, 5]
     assert all(len(hit.duplicates) == 7 for hit in folded)
     assert folded[0].duplicates == tuple(hit.id for hit in whole[1:8])
-    two = [gallery.search(text="x", k=2, offset=at, fold_duplicates=True) for at in (0, 2, 4, 6)]
+    two = [gallery.search(text="x", k=2, offset=at, deduplicate=True) for at in (0, 2, 4, 6)]
     assert [hit.id for page in two for hit in page] == [hit.id for hit in folded]
 
 
-def test_folding_by_hand() -> None:
+def test_deduplication_by_hand() -> None:
     degrees = np.radians([0, 5, 12, 90, 13, 1])  # cos 5 = 0.996, cos 12 = 0.978, cos 13 = 0.974
     vectors = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)
     ranked = Neighbours(list("abcdef"), np.linspace(1, 0, 6), vectors)
@@ -171,14 +171,14 @@ def test_folding_by_hand() -> None:
         return {name: files[name] for name in ids if name in files}
 
     # c is 7 degrees from b, but b is not kept; e is 1 degree from c; f has no thumbnail
-    assert fold(ranked, rows, thumbnails) == {0: [1, 3], 2: [4], 5: []}
+    assert deduplicate(ranked, rows, thumbnails) == {0: [1, 3], 2: [4], 5: []}
     assert sorted(asked) == ["a", "b", "c", "e", "f"]  # d is near none
     files["b"] = across  # shows something else, 5 degrees from a and 7 from c
-    assert fold(ranked, rows, thumbnails) == {0: [3], 1: [], 2: [4], 5: []}
-    assert fold(Neighbours([], np.empty(0), vectors[:0]), {}, thumbnails) == {}
+    assert deduplicate(ranked, rows, thumbnails) == {0: [3], 1: [], 2: [4], 5: []}
+    assert deduplicate(Neighbours([], np.empty(0), vectors[:0]), {}, thumbnails) == {}
 
 
-def test_folding_many_hits_equals_folding_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deduplicating_many_hits_equals_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "_BLOCK", 7)
     random = np.random.default_rng(0)
     vectors = unit(random.normal(size=(12, 4)))[random.integers(0, 12, 60)]
@@ -206,11 +206,11 @@ def test_folding_many_hits_equals_folding_one_by_one(monkeypatch: pytest.MonkeyP
         else:
             kept[place] = []
     ranked = Neighbours(ids, np.linspace(1, 0, 60), vectors)
-    folded = fold(ranked, rows, lambda asked: {name: files[name] for name in asked})
+    folded = deduplicate(ranked, rows, lambda asked: {name: files[name] for name in asked})
     assert folded == kept and 20 < len(kept) < 55
 
 
-def test_a_recompressed_copy_is_folded_and_another_photo_is_not(tmp_path: Path) -> None:
+def test_a_recompressed_copy_is_a_duplicate_and_another_photo_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     blocks = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
@@ -222,7 +222,7 @@ def test_a_recompressed_copy_is_folded_and_another_photo_is_not(tmp_path: Path) 
     model.encode_images = lambda images: torch.eye(48)[:1].repeat(len(images), 1)  # type: ignore[method-assign]
     gallery = Gallery.open(tmp_path / "shop", model)
     gallery.add(folder)
-    hits = gallery.search(item="a.png", fold_duplicates=True)
+    hits = gallery.search(item="a.png", deduplicate=True)
     assert [(hit.id, hit.duplicates) for hit in hits] == [("a.png", ("b.jpg",)), ("c.png", ())]
 
 

@@ -132,7 +132,7 @@ def test_duplicates_are_folded_on_request(tmp_path: Path, serve: Callable[..., T
     twin.write_bytes((tmp_path / "photos" / "001.png").read_bytes())
     gallery.add(tmp_path / "photos")
     client = serve(gallery)
-    folded = search(client, [{"text": "x"}], k=10, fold_duplicates=True)
+    folded = search(client, [{"text": "x"}], k=10, deduplicate=True)
     (pair,) = [hit for hit in folded["hits"] if hit["duplicates"]]
     assert {pair["id"], *pair["duplicates"]} == {"001.png", "twin.png"}
     assert len(search(client, [{"text": "x"}], k=10)["hits"]) == 7

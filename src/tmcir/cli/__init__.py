@@ -509,8 +509,8 @@ def search(
         list[str] | None, typer.Option(help="Id of a photo to be less like; may be given again.")
     ] = None,
     offset: Annotated[int, typer.Option(help="Results to leave out before the first.")] = 0,
-    fold_duplicates: Annotated[
-        bool, typer.Option("--fold-duplicates", help="Show photos that look the same once.")
+    deduplicate: Annotated[
+        bool, typer.Option("--deduplicate", help="Show photos that look the same once.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page of thumbnails here.")] = None,
@@ -528,7 +528,7 @@ def search(
     query = Query(image, item, text or "", balance, tuple(more_like or ()), tuple(less_like or ()))
     query.check()
     hits = opened.find(
-        opened.embed([query])[0], k, where=where, offset=offset, fold_duplicates=fold_duplicates
+        opened.embed([query])[0], k, where=where, offset=offset, deduplicate=deduplicate
     )
     if html is not None:
         from tmcir.gallery.page import write_page
@@ -666,20 +666,16 @@ def _open_gallery(
     from tmcir.gallery import Gallery
     from tmcir.gallery.stores.base import EXACT_UP_TO
 
-    stored = Gallery.read_model(uri)
-    if stored is None and not create:
-        raise TMCIRError(f"{uri}: there is no gallery; make one with `tmcir index {uri} PHOTOS`")
-    source = model or (stored.source if stored else "")
-    if not source:
-        raise TMCIRError(f"{uri}: say with --model which model to use")
-
-    from tmcir.models import load
-
-    if model is None and Path(source).is_absolute() and not Path(source).is_dir():
-        raise TMCIRError(f"{uri}: its model has left {source}; say with --model where it is now")
-    remembered = str(Path(source).absolute()) if Path(source).is_dir() else source
+    if model is None or not create:  # before a model is loaded, which takes seconds
+        stored = Gallery.read_model(uri)
+        if stored is None and create:
+            raise TMCIRError(f"{uri}: say with --model which model to use")
+        if stored is None:
+            raise TMCIRError(
+                f"{uri}: there is no gallery; make one with `tmcir index {uri} PHOTOS`"
+            )
     limit = EXACT_UP_TO if exact_up_to is None else exact_up_to
-    return Gallery.open(uri, load(source), remembered, precision=precision, exact_up_to=limit)
+    return Gallery.open(uri, model, precision=precision, exact_up_to=limit)
 
 
 def _open_dataset(name: str, root: Path, split: str | None, categories: str | None) -> Dataset:

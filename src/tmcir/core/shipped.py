@@ -22,5 +22,13 @@ def shipped_folder(name: str, index: str) -> Path | None:
     return _folder() / name if name in shipped_names(index) else None
 
 
+def is_shipped(source: str | Path, index: str) -> bool:
+    """Return whether a name means shipped weights: a folder of that name with weights comes first.
+
+    A folder counts only if it has the index file, so that an unrelated folder hides nothing.
+    """
+    return not (Path(source) / index).is_file() and str(source) in shipped_names(index)
+
+
 def _folder() -> Path:
     return Path(str(resources.files("tmcir"))) / "weights"

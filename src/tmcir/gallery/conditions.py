@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from tmcir.core.errors import TMCIRError, unknown_choice
-from tmcir.gallery.stores.base import Kind, is_text
+from tmcir.gallery.stores.base import ColumnKind, is_text
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains"]
 #: All that a condition can say.
@@ -38,7 +38,7 @@ class Condition:
     value: object
 
 
-def to_where(conditions: Sequence[Condition], columns: Mapping[str, Kind]) -> str:
+def to_where(conditions: Sequence[Condition], columns: Mapping[str, ColumnKind]) -> str:
     """Return conditions, all of which must hold, as the ``where`` of `Gallery.search`.
 
     Nothing of the conditions gets into the SQL unchecked: columns and operators are looked up in
@@ -54,11 +54,11 @@ def to_where(conditions: Sequence[Condition], columns: Mapping[str, Kind]) -> st
     """
     if len(conditions) > MAXIMUM_CONDITIONS:
         raise TMCIRError(f"{len(conditions)} conditions; at most {MAXIMUM_CONDITIONS} are taken")
-    kinds: dict[str, Kind] = {**columns, "id": "text"}
+    kinds: dict[str, ColumnKind] = {**columns, "id": "text"}
     return " AND ".join(_sql(condition, kinds) for condition in conditions)
 
 
-def _sql(condition: Condition, kinds: Mapping[str, Kind]) -> str:
+def _sql(condition: Condition, kinds: Mapping[str, ColumnKind]) -> str:
     column, operator = condition.column, condition.operator
     if column not in kinds:
         raise unknown_choice("filter column", _shown(column), kinds)
@@ -115,7 +115,7 @@ def _text(column: str, value: object, change: Callable[[str], str] = str) -> str
     return "'" + change(value).replace("'", "''") + "'"
 
 
-_LITERALS: dict[Kind, Callable[[str, object], str]] = {
+_LITERALS: dict[ColumnKind, Callable[[str, object], str]] = {
     "integer": _integer,
     "number": _number,
     "text": _text,

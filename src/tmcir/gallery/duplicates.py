@@ -1,4 +1,4 @@
-"""Folding near-duplicates: of photos that show the same, only the best hit is kept."""
+"""Near-duplicates among hits: of photos that show the same, only the best hit is kept."""
 
 from __future__ import annotations
 
@@ -11,37 +11,36 @@ from PIL import Image
 
 from tmcir.gallery.stores.base import Neighbours, Value
 
-#: Cosine of vectors from which two photos may be the same. Alone it would not do: a model that
-#: gives all shirts much the same vector would fold them all.
+#: Minimum cosine of two photos that show the same. Not sufficient: a model that gives all shirts
+#: nearly equal vectors would merge them all.
 SAME_VECTOR = 0.98
-#: Correlation of pixels, at 16 x 16, from which they are. Resized and recompressed copies of
-#: product photos reach 0.998, other products in the same pose stay below 0.996.
+#: Minimum correlation of their pixels at 16 x 16. Resized and recompressed copies of product photos
+#: reach 0.998, other products in the same pose stay below 0.996.
 SAME_PIXELS = 0.997
 
 _SIDE = 16
 _BLOCK = 512  # hits whose vectors are compared with all before them at once
 
 
-def fold(
+def deduplicate(
     ranked: Neighbours,
     rows: Mapping[str, Mapping[str, Value]],
     thumbnails: Callable[[Sequence[str]], Mapping[str, bytes]],
 ) -> dict[int, list[int]]:
-    """Fold each hit into the first kept hit that it repeats.
+    """Merge each hit into the first kept hit that it repeats.
 
-    Two photos repeat each other if their files have equal bytes, or if their vectors and the
-    pixels of their thumbnails are nearly the same. A hit is compared with those that were kept
-    before it, and with nothing after it: so the beginning of the result does not depend on how
-    many hits follow.
+    Two photos repeat each other if their files have equal bytes, or if both their vectors and
+    the pixels of their thumbnails are nearly equal. A hit is compared only with the kept hits
+    before it, so the beginning of the result does not depend on how many hits follow.
 
     Args:
         ranked: K hits, the best first.
         rows: Their ``content_hash`` by id.
-        thumbnails: Gives JPEG files for ids; a photo without one is compared by its bytes alone.
-            Asked only for photos whose vectors are near another's.
+        thumbnails: Returns JPEG files by id; a photo without one is compared by its bytes alone.
+            Called only for photos whose vectors are close to another's.
 
     Returns:
-        Positions of the hits that are kept, ascending, each with those folded into it.
+        Positions of the hits that are kept, ascending, each with those merged into it.
     """
     vectors, count = ranked.vectors, len(ranked.ids)
     pixels = _Thumbnails(ranked.ids, thumbnails)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from tmcir.core.errors import ImageError, QueryError, TMCIRError, UnknownItemError
 from tmcir.core.images import read_image
-from tmcir.gallery.indexing import EmbeddingModel, file_state
+from tmcir.gallery.model import EmbeddingModel
+from tmcir.gallery.photos import file_state
 from tmcir.gallery.query import ImageSource, Query
 from tmcir.gallery.stores.base import Store, unit
 
@@ -22,14 +23,14 @@ MORE_WEIGHT = 0.75
 #: Weight of the mean of the photos that results should be less like.
 LESS_WEIGHT = 0.25
 
-_CANCELLED = 1e-4  # length of a sum of unit vectors below which its direction is chance
+_CANCELLED = 1e-4  # length of a sum of unit vectors below which its direction is noise
 
 
 def embed(model: EmbeddingModel, store: Store, queries: Sequence[Query]) -> NDArray[np.float32]:
     """Embed checked queries: float32 [N, D], L2-normalised.
 
-    The vector of a photo of the gallery is the stored one; only where a text changes it are its
-    pixels needed. The model is called once a kind of query, whatever their number.
+    The vector of a photo of the gallery is the stored one; its pixels are read only to compose it
+    with a text. The model is called once for each kind of query, whatever their number.
 
     Raises:
         UnknownItemError: An id is not in the gallery.
@@ -129,7 +130,7 @@ def move(
 
     q' = normalise(q + 0.75 mean(more_like) - 0.25 mean(less_like)), where every vector is a unit
     vector and q is left out of a query that has examples only. The weights are the usual ones:
-    what people point at counts for less than what they say, and what they reject for less still.
+    an example weighs less than the query, and a counter-example less than an example.
     Source: Rocchio 1971; Manning, Raghavan and Schuetze, Introduction to Information Retrieval,
     section 9.1.1.
 

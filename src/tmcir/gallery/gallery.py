@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,119 +12,38 @@ from numpy.typing import NDArray
 
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.files import require_writable
-from tmcir.gallery.approximate import RECALL_AT, recall
-from tmcir.gallery.duplicates import fold
 from tmcir.gallery.embedding import embed, reference, unknown_item
 from tmcir.gallery.export import write_parquet
-from tmcir.gallery.indexing import (
-    AddReport,
-    EmbeddingModel,
-    Photo,
-    Progress,
-    find_photos,
-    write_photos,
-)
+from tmcir.gallery.indexing import AddReport, ReportProgress, write_photos
 from tmcir.gallery.metadata import Metadata, read_metadata
+from tmcir.gallery.model import (
+    EmbeddingModel,
+    ModelSource,
+    check_same,
+    load_remembered,
+    record_of,
+)
+from tmcir.gallery.photos import Photo, find_photos
 from tmcir.gallery.query import ImageSource, Query
+from tmcir.gallery.results import GalleryInfo, Hit, Item
+from tmcir.gallery.searching import check_page, find_deduplicated_page, find_page, metadata_of
+from tmcir.gallery.stores.approximate import recall
 from tmcir.gallery.stores.base import (
     EXACT_UP_TO,
     OWN_COLUMNS,
-    Kind,
+    ColumnKind,
     ModelRecord,
-    Neighbours,
     Precision,
     Store,
-    StoreInfo,
     Value,
-    open_store,
 )
+from tmcir.gallery.stores.opening import open_store
 
 if TYPE_CHECKING:
     from tmcir.models import Explanation
 
-#: Photos written at once; a killed `Gallery.add` loses at most the work on so many.
+#: Photos written at once; a killed `Gallery.add` loses at most the work on one such chunk.
 CHUNK_SIZE = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One search result.
-
-    Attributes:
-        rank: 1 for the best.
-        score: Cosine of query and image embedding.
-        id: The photo's path relative to the folder that was added.
-        path: Absolute path of the photo when it was added.
-        metadata: Its metadata by column.
-        duplicates: Ids of lower hits that show the same and were folded into this one.
-    """
-
-    rank: int
-    score: float
-    id: str
-    path: Path
-    metadata: dict[str, Value]
-    duplicates: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One photo of a gallery.
-
-    Attributes:
-        id: The photo's path relative to the folder that was added.
-        path: Absolute path of the photo when it was added.
-        metadata: Its metadata by column.
-    """
-
-    id: str
-    path: Path
-    metadata: dict[str, Value]
-
-
-@dataclass(frozen=True, slots=True)
-class GalleryInfo:
-    """What a gallery is made of.
-
-    Attributes:
-        uri: Where it is.
-        photos: How many there are.
-        model: The model that made the vectors.
-        columns: Metadata columns and their kinds.
-        store: Precision, size, index and thumbnails.
-        exact_up_to: Photos up to which searches compare the query with every photo.
-        recall: Share of the exact first 50 that searches find, on a sample; None if not measured.
-    """
-
-    uri: str
-    photos: int
-    model: ModelRecord
-    columns: dict[str, Kind]
-    store: StoreInfo
-    exact_up_to: int
-    recall: float | None = None
-
-    def __str__(self) -> str:
-        """Return lines for people."""
-        store = self.store
-        size = "" if store.size is None else f", {store.size / 2**20:,.1f} MiB"
-        if self.photos <= self.exact_up_to:
-            search = f"exact, up to {self.exact_up_to:,} photos"
-        elif store.index:
-            search = f"{store.index}, {store.indexed:,} photos indexed"
-        else:
-            search = "no index yet: every photo is compared"
-        if self.recall is not None:
-            search += f", recall@{RECALL_AT} {self.recall:.3f}"
-        columns = ", ".join(f"{name} ({kind})" for name, kind in self.columns.items())
-        lines = {
-            "photos": f"{self.photos:,}, {store.thumbnails:,} with a thumbnail{size}",
-            "model": f"{_describe(self.model)} {self.model.source}".rstrip(),
-            "vectors": store.precision,
-            "search": search,
-            "columns": columns or "none",
-        }
-        return "\n".join([self.uri, *(f"{name:10}{value}" for name, value in lines.items())])
 
 
 class Gallery:
@@ -133,7 +51,7 @@ class Gallery:
 
     Make one with `Gallery.open`. Threads may search at the same time. Example:
 
-        gallery = Gallery.open("shop", model=tmcir.load("my-model"))
+        gallery = Gallery.open("shop", model="mini")
         gallery.add("photos/", metadata="styles.csv")
         hits = gallery.search(image="ref.jpg", text="in red", where="year >= 2012")
     """
@@ -158,9 +76,9 @@ class Gallery:
     def open(
         cls,
         uri: str | Path,
-        model: EmbeddingModel,
-        source: str = "",
+        model: EmbeddingModel | str | Path | None = None,
         *,
+        source: str | Path = "",
         precision: Precision = "float32",
         exact_up_to: int = EXACT_UP_TO,
     ) -> Gallery:
@@ -168,25 +86,38 @@ class Gallery:
 
         Args:
             uri: A folder, or an object store such as ``s3://bucket/shop``.
-            model: The model that made the gallery's vectors, or will make them.
-            source: Where the model was loaded from. A new gallery remembers it, so that
-                ``tmcir search`` finds the model again.
-            precision: How a new gallery keeps vectors: ``float16`` takes half the space. One that
-                is there already stays as it is.
+            model: The model that made the gallery's vectors, or will make them: a model, or what
+                `tmcir.load` takes. None loads the model that the gallery remembers.
+            source: Where a model object was loaded from, if its name does not say so. A new gallery
+                remembers it, so that it can be opened without a model.
+            precision: How a new gallery keeps vectors: ``float16`` takes half the space. An
+                existing gallery stays as it is.
             exact_up_to: Photos up to which a search compares the query with every one of them,
                 in memory. Above it an index is built, and searches become approximate.
 
         Raises:
-            TMCIRError: The gallery was made with another model, or is something else.
+            TMCIRError: The gallery was made with another model, or is something else; or there is
+                neither a gallery nor a model.
         """
         if exact_up_to < 0:
             raise TMCIRError(f"exact_up_to must not be negative, but is {exact_up_to}")
         store = open_store(uri, exact_up_to)
-        given = ModelRecord(model.name, model.identity, model.embedding_size, source)
         stored = store.model()
+        if model is None:
+            if stored is None:
+                raise _missing(str(uri))
+            loaded = load_remembered(str(uri), stored)
+            origin = ModelSource(stored.source, stored.shipped)
+        elif isinstance(model, str | Path):
+            origin = ModelSource.of(model)
+            loaded = origin.load()
+        else:
+            loaded = model
+            origin = ModelSource.of(source) if source else ModelSource.of_model(model)
+        given = record_of(loaded, origin)
         if stored is not None:
-            _check_same(str(uri), stored, given)
-        return cls(store, str(uri), model, given, precision, exact_up_to)
+            check_same(str(uri), stored, given)
+        return cls(store, str(uri), loaded, given, precision, exact_up_to)
 
     @staticmethod
     def read_model(uri: str | Path) -> ModelRecord | None:
@@ -205,7 +136,7 @@ class Gallery:
         metadata: str | Path | None = None,
         *,
         metadata_key: str | None = None,
-        progress: Progress | None = None,
+        progress: ReportProgress | None = None,
         chunk_size: int = CHUNK_SIZE,
         prune: bool = False,
     ) -> AddReport:
@@ -221,9 +152,9 @@ class Gallery:
             metadata_key: Its column that names the photos; None finds it.
             progress: Called with photos done and photos in all.
             chunk_size: Photos written at once. A killed call keeps all chunks written so far, and
-                the next call goes on from there.
-            prune: Remove photos that are not in the folder, or in the list, any more. Without it
-                they stay. A photo that is there but broken keeps its last good vector.
+                the next call resumes from there.
+            prune: Remove photos that are no longer in the folder, or in the list. Without it
+                they stay. A photo that is there but broken keeps its last valid vector.
 
         Returns:
             What was added, updated, left unchanged, removed and skipped.
@@ -236,26 +167,19 @@ class Gallery:
             raise TMCIRError(f"chunk_size must be at least 1, not {chunk_size}")
         started = time.perf_counter()
         report = AddReport()
-        found = find_photos(photos, report)
-        if self._store.model() is None:
-            columns = {}
-        else:
-            self._store.refresh()
-            columns = self._store.columns()
-            if prune and not found and len(self._store):
-                raise TMCIRError(f"{photos}: holds no photos; pruning would empty the gallery")
+        found, report.skipped = find_photos(photos)
+        known = self._columns_now()
+        if prune and not found and len(self):
+            raise TMCIRError(f"{photos}: holds no photos; pruning would empty the gallery")
         table = Metadata()
         if metadata is not None:
-            table = read_metadata(metadata, [photo.id for photo in found], metadata_key, columns)
+            ids = [photo.id for photo in found]
+            table = read_metadata(metadata, ids, metadata_key, known)
             report.notes += table.notes
         with self._store.alone():
-            stored = self._store.model()
-            if stored is None:
-                self._store.create(self._record, self._precision)
-            else:
-                _check_same(self._uri, stored, self._record)
-            columns = self._store.columns()  # again: another writer may have added some meanwhile
-            new = {name: kind for name, kind in table.columns.items() if name not in columns}
+            self._create_or_check()
+            known = self._store.columns()  # again: another writer may have added some meanwhile
+            new = {name: kind for name, kind in table.columns.items() if name not in known}
             self._store.add_columns(new)
             write_photos(self._store, self._model, found, table, report, chunk_size, progress)
             if prune:
@@ -267,7 +191,7 @@ class Gallery:
         """Remove photos from the gallery; their files stay.
 
         Returns:
-            How many were removed; ids that are not there are passed over.
+            How many were removed; ids that are not there are ignored.
 
         Raises:
             TMCIRError: There is no gallery, or it cannot be written.
@@ -296,7 +220,7 @@ class Gallery:
         rows = self._store.batches([*names, *self._store.columns()])
         return write_parquet(Path(path), rows, self._store.model() or self._record)
 
-    def columns(self) -> dict[str, Kind]:
+    def columns(self) -> dict[str, ColumnKind]:
         """Return the metadata columns and their kinds: ``integer``, ``number`` or ``text``."""
         return {} if self._store.model() is None else dict(self._store.columns())
 
@@ -323,31 +247,28 @@ class Gallery:
         row = self._store.rows([name]).get(name)
         if row is None:
             raise unknown_item(name)
-        return Item(name, Path(str(row["path"])), _metadata(row))
+        return Item(name, Path(str(row["path"])), metadata_of(row))
 
     def thumbnail(self, name: str) -> bytes:
         """Return a photo's thumbnail, made when the photo was indexed, as a JPEG.
 
         Raises:
             UnknownItemError: There is no such photo.
-            TMCIRError: There is no gallery, or one that is older than thumbnails.
+            TMCIRError: There is no gallery.
         """
         self._require()
         stored = self._store.thumbnails([name]).get(name)
         if stored is None:
-            self.item(name)
-            raise TMCIRError(
-                f"{self._uri}: is older than thumbnails; run `tmcir index {self._uri} PHOTOS`,"
-                " which adds them without encoding anything again"
-            )
+            raise unknown_item(name)
         return stored
 
     def info(self, recall_queries: int = 0) -> GalleryInfo:
         """Return what the gallery is made of.
 
         Args:
-            recall_queries: Measure on so many queries what searches find of the exact result; see
-                `tmcir.gallery.approximate.recall`. That takes a pass over all vectors.
+            recall_queries: Number of queries on which to measure how much of the exact result
+                searches find; see `tmcir.gallery.stores.approximate.recall`. That takes a pass over
+                all vectors.
 
         Raises:
             TMCIRError: There is no gallery.
@@ -386,11 +307,11 @@ class Gallery:
         more_like: Sequence[str] = (),
         less_like: Sequence[str] = (),
         offset: int = 0,
-        fold_duplicates: bool = False,
+        deduplicate: bool = False,
     ) -> list[Hit]:
         """Return the photos nearest to a query, the best first; ties in the order of their ids.
 
-        The photo that a query starts from is a hit like any other; leave it out with
+        The photo that a query starts from is a hit like any other; exclude it with
         ``where="id != '...'"``.
 
         Args:
@@ -403,9 +324,9 @@ class Gallery:
             item: Id of a photo of the gallery, as the reference in place of ``image``.
             more_like: Ids of photos of the gallery; results move towards them.
             less_like: Ids of photos of the gallery; results move away from them.
-            offset: Results to leave out before the first: page 3 of 20 has the offset 40.
-            fold_duplicates: Show photos with equal bytes, or nearly equal vectors and pixels, once;
-                see `tmcir.gallery.duplicates.fold`.
+            offset: Results to skip before the first: page 3 of 20 has the offset 40.
+            deduplicate: Show photos with equal bytes, or nearly equal vectors and pixels, once;
+                see `tmcir.gallery.duplicates.deduplicate`.
 
         Raises:
             UnknownItemError: An id is not in the gallery.
@@ -417,10 +338,10 @@ class Gallery:
             raise TMCIRError("more_like and less_like take lists of ids, not one text")
         query = Query(image, item, text or "", balance, tuple(more_like), tuple(less_like))
         query.check()
-        _check_page(k, offset)
+        check_page(k, offset)
         self._require()
         vector = self.embed([query])[0]
-        return self.find(vector, k, where=where, offset=offset, fold_duplicates=fold_duplicates)
+        return self.find(vector, k, where=where, offset=offset, deduplicate=deduplicate)
 
     def embed(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Embed queries for `find`: float32 [N, D], L2-normalised.
@@ -445,17 +366,17 @@ class Gallery:
         *,
         where: str | None = None,
         offset: int = 0,
-        fold_duplicates: bool = False,
+        deduplicate: bool = False,
     ) -> list[Hit]:
         """Return the photos nearest to a unit vector [D]: the second half of `search`.
 
-        Pages do not overlap and leave nothing out, as long as nothing is written in between.
+        Pages neither overlap nor have gaps, as long as nothing is written in between.
 
         Raises:
             TMCIRError: ``k`` or ``offset`` is out of range, the vector does not fit, the filter
                 cannot be read, or there is no such gallery.
         """
-        _check_page(k, offset)
+        check_page(k, offset)
         vector = np.asarray(vector, np.float32)
         if vector.shape != (self._model.embedding_size,) or not np.isfinite(vector).all():
             raise TMCIRError(
@@ -463,18 +384,11 @@ class Gallery:
             )
         self._require()
         condition = where if where is not None and where.strip() else None
-        if fold_duplicates:
-            return self._find_folded(vector, k, condition, offset)
-        found = self._store.nearest(vector, offset + k, condition)
-        rows = self._store.rows(found.ids[offset:])
-        return [
-            _hit(found, position, rows, ())
-            for position in range(offset, len(found.ids))
-            if found.ids[position] in rows  # not removed since
-        ]
+        search = find_deduplicated_page if deduplicate else find_page
+        return search(self._store, vector, k, condition, offset)
 
     def explain(self, query: Query) -> Explanation:
-        """Say how a query with reference and text came about: gate, and patches merged into words.
+        """Explain a query with reference and text: the gate, and patches merged into words.
 
         Raises:
             UnknownItemError: The item is not in the gallery.
@@ -486,27 +400,23 @@ class Gallery:
         image = reference(self._store, self._model.image_size, query)
         return self._model.explain(image, query.text.strip())
 
-    def _find_folded(
-        self, vector: NDArray[np.float32], k: int, where: str | None, offset: int
-    ) -> list[Hit]:
-        depth = 2 * (offset + k)
-        while True:
-            found = self._store.nearest(vector, depth, where)
-            rows = self._store.rows(found.ids)
-            kept = fold(found, rows, self._store.thumbnails)
-            if len(kept) > offset + k or len(found.ids) < depth:
-                break
-            depth *= 2
-        page = list(kept.items())[offset : offset + k]
-        return [
-            _hit(found, position, rows, [found.ids[folded] for folded in duplicates], rank)
-            for rank, (position, duplicates) in enumerate(page, start=offset + 1)
-            if found.ids[position] in rows
-        ]
+    def _columns_now(self) -> dict[str, ColumnKind]:
+        """Return the columns of the newest version; none where there is no gallery yet."""
+        if self._store.model() is None:
+            return {}
+        self._store.refresh()
+        return self._store.columns()
+
+    def _create_or_check(self) -> None:
+        stored = self._store.model()
+        if stored is None:
+            self._store.create(self._record, self._precision)
+        else:
+            check_same(self._uri, stored, self._record)
 
     def _prune(self, found: Sequence[Photo]) -> int:
-        vanished = self._store.files().keys() - {photo.id for photo in found}
-        removed = self._store.remove(sorted(vanished))
+        missing = self._store.files().keys() - {photo.id for photo in found}
+        removed = self._store.remove(sorted(missing))
         if removed:
             self._store.tidy()
         return removed
@@ -514,48 +424,9 @@ class Gallery:
     def _require(self) -> None:
         """See the newest version of the gallery, which must exist."""
         if self._store.model() is None:
-            raise TMCIRError(
-                f"{self._uri}: there is no gallery; make one with `tmcir index {self._uri} PHOTOS`"
-            )
+            raise _missing(self._uri)
         self._store.refresh()
 
 
-def _check_same(uri: str, stored: ModelRecord, given: ModelRecord) -> None:
-    if stored.identity != given.identity:
-        raise TMCIRError(
-            f"{uri}: was indexed with the model {_describe(stored)}, which is not"
-            f" {_describe(given)}; open it with its own model or index the photos anew"
-        )
-
-
-def _describe(record: ModelRecord) -> str:
-    return f"{record.name!r} ({record.identity[:12]}, {record.embedding_size} dimensions)"
-
-
-def _check_page(k: int, offset: int) -> None:
-    if k < 1:
-        raise TMCIRError(f"k, the number of results, must be at least 1, not {k}")
-    if offset < 0:
-        raise TMCIRError(f"offset, the results to leave out, must not be negative, but is {offset}")
-
-
-def _hit(
-    found: Neighbours,
-    position: int,
-    rows: Mapping[str, Mapping[str, Value]],
-    duplicates: Sequence[str],
-    rank: int | None = None,
-) -> Hit:
-    name = found.ids[position]
-    return Hit(
-        rank=position + 1 if rank is None else rank,
-        score=float(found.scores[position]),
-        id=name,
-        path=Path(str(rows[name]["path"])),
-        metadata=_metadata(rows[name]),
-        duplicates=tuple(duplicates),
-    )
-
-
-def _metadata(row: Mapping[str, Value]) -> dict[str, Value]:
-    return {key: value for key, value in row.items() if key not in OWN_COLUMNS}
+def _missing(uri: str) -> TMCIRError:
+    return TMCIRError(f"{uri}: there is no gallery; make one with `tmcir index {uri} PHOTOS`")

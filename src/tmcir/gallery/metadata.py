@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tmcir.core.errors import TMCIRError, unknown_choice
-from tmcir.gallery.stores.base import OWN_COLUMNS, Kind, Value
+from tmcir.gallery.stores.base import OWN_COLUMNS, ColumnKind, Value
 
 #: Names of the column that says which photo a row describes, the likeliest first.
 KEY_COLUMNS = ("id", "filename", "file", "image", "path")
@@ -33,7 +33,7 @@ class Metadata:
         notes: One line each for what was matched and what is wrong with the file.
     """
 
-    columns: dict[str, Kind] = field(default_factory=dict)
+    columns: dict[str, ColumnKind] = field(default_factory=dict)
     values: dict[str, dict[str, Value]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -48,7 +48,7 @@ def read_metadata(
     path: str | Path,
     ids: Sequence[str],
     key: str | None = None,
-    known: Mapping[str, Kind] | None = None,
+    known: Mapping[str, ColumnKind] | None = None,
 ) -> Metadata:
     """Read a CSV (comma, semicolon or tab; UTF-8) and join its rows to photos.
 
@@ -215,7 +215,7 @@ class _RowIndex:
 
 
 def _column_names(
-    header: list[str], key_index: int, known: Mapping[str, Kind], notes: list[str]
+    header: list[str], key_index: int, known: Mapping[str, ColumnKind], notes: list[str]
 ) -> dict[int, str]:
     """Return names that SQL takes without quotes, by position, each once in any case."""
     stored = {name.lower(): name for name in known}
@@ -246,7 +246,7 @@ def _free_name(name: str, taken: Collection[str]) -> str:
     return free
 
 
-def _infer_kind(values: Collection[str]) -> Kind:
+def _infer_kind(values: Collection[str]) -> ColumnKind:
     filled = [value for value in values if value]
     if not filled:
         return "text"
@@ -263,8 +263,10 @@ def _is_number(value: str) -> bool:
     return math.isfinite(float(value))
 
 
-def _convert(cells: Mapping[int, str], kind: Kind, name: str, notes: list[str]) -> dict[int, Value]:
-    converters: dict[Kind, tuple[Callable[[str], bool], Callable[[str], Value]]] = {
+def _convert(
+    cells: Mapping[int, str], kind: ColumnKind, name: str, notes: list[str]
+) -> dict[int, Value]:
+    converters: dict[ColumnKind, tuple[Callable[[str], bool], Callable[[str], Value]]] = {
         "integer": (lambda cell: _INTEGER.fullmatch(cell) is not None, int),
         "number": (_is_number, float),
         "text": (lambda cell: True, str),

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from tmcir.core.errors import TMCIRError
 from tmcir.core.files import write_text
 from tmcir.core.images import data_uri, image_name, thumbnail
 from tmcir.core.pages import render
-from tmcir.gallery.gallery import Gallery, Hit
+from tmcir.gallery.gallery import Gallery
 from tmcir.gallery.query import Query
+from tmcir.gallery.results import Hit
 from tmcir.gallery.stores.base import Value
 from tmcir.models.explanation import explanation_view
 from tmcir.models.tmcir import Explanation
@@ -87,14 +87,10 @@ def write_page(
         TMCIRError: The file cannot be written.
     """
     shown = [hit.id for hit in hits] + ([] if query.item is None else [query.item])
-    thumbnails: dict[str, bytes] = {}
-    for name in shown:
-        try:
-            thumbnails[name] = gallery.thumbnail(name)
-        except TMCIRError:  # a gallery that is older than thumbnails
-            continue
-    told = gallery.explain(query) if query.has_reference and query.text.strip() else None
-    write_text(Path(path), render_page(hits, query, where, thumbnails, told))
+    thumbnails = {name: gallery.thumbnail(name) for name in shown}
+    explained = query.has_reference and query.text.strip()
+    explanation = gallery.explain(query) if explained else None
+    write_text(Path(path), render_page(hits, query, where, thumbnails, explanation))
 
 
 def _result(hit: Hit, stored: Mapping[str, bytes]) -> _Result:

@@ -21,7 +21,10 @@ MAXIMUM_EXAMPLES = 32
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A reference image, a text, both, or examples alone.
+    """A query, or one turn of a search of several turns (`tmcir.gallery.turns`).
+
+    A query has a reference image, a text, both, or examples alone. A turn without a reference
+    continues the query before it.
 
     Attributes:
         image: Reference image, a file or a PIL image; excludes ``item``.
@@ -46,21 +49,29 @@ class Query:
         return self.image is not None or self.item is not None
 
     def check(self) -> None:
-        """Check all that can be checked without a gallery.
+        """Check all that can be checked of a query without a gallery.
 
         Raises:
             TMCIRError: The query is empty, contradictory or out of range.
+        """
+        if not self.has_reference and not self.text.strip() and not self.more_like:
+            more = "; `less_like` needs something to start from" if self.less_like else ""
+            raise TMCIRError(f"an empty query: give an image, a text or both{more}")
+        self.check_turn()
+
+    def check_turn(self) -> None:
+        """Check what must hold for a turn as well, which may say nothing new by itself.
+
+        Raises:
+            TMCIRError: The turn is contradictory or out of range.
         """
         if self.image is not None and self.item is not None:
             raise TMCIRError(
                 "a query starts from an image or from an item of the gallery, not both"
             )
-        if not self.has_reference and not self.text.strip() and not self.more_like:
-            more = "; `less_like` needs something to start from" if self.less_like else ""
-            raise TMCIRError(f"an empty query: give an image, a text or both{more}")
         if len(self.text) > MAXIMUM_TEXT:
             raise TMCIRError(
-                f"the text has {len(self.text):,} characters; at most {MAXIMUM_TEXT:,} are read"
+                f"the text has {len(self.text):,} characters; the limit is {MAXIMUM_TEXT:,}"
             )
         if not is_text(self.text):
             raise TMCIRError("the text is not valid UTF-8")
@@ -71,5 +82,5 @@ class Query:
         for name, ids in (("more_like", self.more_like), ("less_like", self.less_like)):
             if len(ids) > MAXIMUM_EXAMPLES:
                 raise TMCIRError(
-                    f"{name} names {len(ids)} photos; at most {MAXIMUM_EXAMPLES} are taken"
+                    f"{name} names {len(ids)} photos; at most {MAXIMUM_EXAMPLES} are allowed"
                 )

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 from tmcir.core.errors import TMCIRError, first_line
 from tmcir.core.files import read_json
 from tmcir.core.shipped import EDITOR_INDEX as INDEX
-from tmcir.core.shipped import shipped_folder, shipped_names
+from tmcir.core.shipped import is_shipped, shipped_folder, shipped_names
 from tmcir.generation.pipelines import (
     SETTINGS,
     PipelineKind,
@@ -149,7 +149,7 @@ def load_editor(settings: EditorSettings, device: str | None = None) -> Editor:
             apply to it.
     """
     folder = settings.source
-    if not Path(folder).is_dir():
+    if is_shipped(folder, INDEX):
         folder = str(shipped_folder(folder, INDEX) or folder)
     kind = kind_of(_checkpoint_class(folder, settings.source), settings.source)
     call_settings(kind, {name: getattr(settings, name) for name in SETTINGS})

@@ -12,7 +12,7 @@ from transformers.utils import cached_file
 
 from tmcir.core.errors import TMCIRError, first_line
 from tmcir.core.files import read_json
-from tmcir.core.shipped import MODEL_INDEX, shipped_folder
+from tmcir.core.shipped import MODEL_INDEX, is_shipped, shipped_folder
 from tmcir.models.tmcir import FORMATS, TMCIR
 
 
@@ -28,8 +28,7 @@ def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
     Raises:
         TMCIRError: There is no such model, or it is of a kind that is not supported.
     """
-    # What lies here counts before what is shipped: a folder is never shadowed by a name.
-    if not Path(source).is_dir():
+    if is_shipped(source, MODEL_INDEX):
         source = shipped_folder(str(source), MODEL_INDEX) or source
     config = _read_config(str(source))
     if config.get("format") in FORMATS:

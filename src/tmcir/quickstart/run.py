@@ -188,7 +188,7 @@ class _Quickstart:
         garments = self.folder / "garments.csv"
         write_garments(garments, catalogue, names)
         source = str((recipe.folder / "model").absolute())
-        gallery = Gallery.open(self.folder / "gallery", model, source)
+        gallery = Gallery.open(self.folder / "gallery", model, source=source)
         pictures = [catalogue.image_path(name) for name in names]
         with self.console.progress("indexing") as progress:
             gallery.add(pictures, garments, progress=progress)

@@ -13,7 +13,7 @@ from tmcir.gallery.conditions import (
     Operator,
 )
 from tmcir.gallery.query import MAXIMUM_EXAMPLES, MAXIMUM_TEXT
-from tmcir.gallery.stores.base import Kind
+from tmcir.gallery.stores.base import ColumnKind
 from tmcir.gallery.turns import MAXIMUM_TURNS
 
 #: Most results of a page.
@@ -87,7 +87,7 @@ class SearchRequest(TrailRequest):
     offset: int = Field(
         0, ge=0, le=MAXIMUM_OFFSET, description="0, or `next_offset` of the page before."
     )
-    fold_duplicates: bool = Field(False, description="Show photos of the same thing once.")
+    deduplicate: bool = Field(False, description="Show photos of the same thing once.")
 
 
 class HitAnswer(BaseModel):
@@ -96,7 +96,7 @@ class HitAnswer(BaseModel):
     id: str
     score: float = Field(description="Cosine of query and photo.")
     metadata: dict[str, Cell]
-    duplicates: list[str] = Field(description="Ids folded into this result.")
+    duplicates: list[str] = Field(description="Ids merged into this result.")
 
 
 class QueryAnswer(BaseModel):
@@ -185,7 +185,7 @@ class ColumnAnswer(BaseModel):
     """A metadata column, which filters may name."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
 
 
 class LimitsAnswer(BaseModel):

@@ -21,7 +21,6 @@ from tmcir.gallery import (
     GalleryInfo,
     Hit,
     Query,
-    Turn,
     to_query,
     to_where,
 )
@@ -192,7 +191,7 @@ class Searcher:
                     self._decode, upload, limiter=self._decoding, abandon_on_cancel=True
                 )
         turns = [
-            Turn(
+            Query(
                 image=image if turn.upload else None,
                 item=turn.item,
                 text=turn.text,
@@ -247,7 +246,7 @@ class Searcher:
             reach,
             where=where,
             offset=request.offset,
-            fold_duplicates=request.fold_duplicates,
+            deduplicate=request.deduplicate,
         )
         return page(found, left_out, request.k, request.offset)
 

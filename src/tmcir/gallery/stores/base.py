@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tmcir.core.errors import missing_package
-
 Value = int | float | str | None
-Kind = Literal["integer", "number", "text"]
+#: Kind of a metadata column.
+ColumnKind = Literal["integer", "number", "text"]
 #: How a store keeps the numbers of vectors.
 Precision = Literal["float32", "float16"]
 
@@ -42,13 +41,16 @@ class ModelRecord:
         name: What reports call it.
         identity: Hash of its configuration and weights.
         embedding_size: D, numbers a vector.
-        source: Folder or hub id to load it from; empty where it was built in Python.
+        source: Folder, hub id or name of a shipped model to load it from; empty where it was built
+            in Python.
+        shipped: Whether ``source`` is the name of a shipped model.
     """
 
     name: str
     identity: str
     embedding_size: int
     source: str = ""
+    shipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +113,26 @@ class StoreInfo:
         size: Bytes on disk, where the store can tell.
         index: Kind of its nearest-neighbour index; "" where it compares every vector.
         indexed: Rows that the index covers; others are compared one by one.
-        thumbnails: Rows that have a thumbnail.
     """
 
     precision: Precision
     size: int | None
     index: str
     indexed: int
-    thumbnails: int
 
 
-class Store(Protocol):
+class Store(ABC):
     """What a gallery asks of its store. Each write is there completely or not at all."""
 
+    @abstractmethod
     def model(self) -> ModelRecord | None:
         """Return the model of the gallery, or None where there is no gallery yet."""
 
+    @abstractmethod
     def create(self, model: ModelRecord, precision: Precision) -> None:
         """Make an empty gallery for the vectors of ``model``."""
 
+    @abstractmethod
     def alone(self) -> AbstractContextManager[None]:
         """Keep other writers out of the gallery, which need not exist yet, during a ``with``.
 
@@ -137,36 +140,43 @@ class Store(Protocol):
             TMCIRError: Another process is writing.
         """
 
-    def columns(self) -> dict[str, Kind]:
+    @abstractmethod
+    def columns(self) -> dict[str, ColumnKind]:
         """Return the metadata columns."""
 
-    def add_columns(self, columns: Mapping[str, Kind]) -> None:
+    @abstractmethod
+    def add_columns(self, columns: Mapping[str, ColumnKind]) -> None:
         """Add metadata columns, empty in all rows."""
 
+    @abstractmethod
     def files(self) -> dict[str, FileState]:
         """Return the states of all photos by id."""
 
+    @abstractmethod
     def metadata(self) -> dict[str, dict[str, Value]]:
         """Return the metadata of all rows by id."""
 
-    def without_thumbnail(self) -> set[str]:
-        """Return the ids of rows without a thumbnail, as galleries of older versions have them."""
-
+    @abstractmethod
     def insert(self, rows: Rows) -> None:
         """Add rows; ids that are there already keep their row."""
 
+    @abstractmethod
     def update(self, rows: Rows) -> None:
-        """Change rows; ids that are not there are passed over."""
+        """Change rows; ids that are not there are ignored."""
 
+    @abstractmethod
     def remove(self, ids: Sequence[str]) -> int:
-        """Remove rows and return how many there were; ids that are not there are passed over."""
+        """Remove rows and return how many there were; ids that are not there are ignored."""
 
+    @abstractmethod
     def tidy(self) -> None:
         """Join the small files of many writes, and bring the index up to date, or build it."""
 
+    @abstractmethod
     def refresh(self) -> None:
         """See what others have written."""
 
+    @abstractmethod
     def nearest(self, vector: NDArray[np.float32], k: int, where: str | None = None) -> Neighbours:
         """Return the rows nearest to a unit vector [D], min(k, N) of them where it is exact.
 
@@ -176,27 +186,35 @@ class Store(Protocol):
             TMCIRError: The SQL condition ``where`` cannot be read or names an unknown column.
         """
 
+    @abstractmethod
     def vectors(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Return the vectors [D] of some rows by id; ids that are not there are left out."""
+        """Return the vectors [D] of some rows by id; ids that are not there are ignored."""
 
+    @abstractmethod
     def batches(self, names: Sequence[str]) -> pa.RecordBatchReader:
         """Read columns of all rows, own and metadata, a batch at a time, in no particular order."""
 
+    @abstractmethod
     def values(self, column: str) -> dict[Value, int]:
         """Return how many rows have each value of a metadata column; empty cells are left out."""
 
+    @abstractmethod
     def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Value]]:
         """Return path, content hash and metadata of some rows by id."""
 
+    @abstractmethod
     def file(self, name: str) -> FileState | None:
         """Return the state of a photo, or None where there is no such row."""
 
+    @abstractmethod
     def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """Return the JPEG files of some rows by id; rows without one are left out."""
+        """Return the JPEG files of some rows by id; ids that are not there are ignored."""
 
+    @abstractmethod
     def info(self) -> StoreInfo:
         """Return what the store says of itself."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """Return the number of rows."""
 
@@ -225,30 +243,3 @@ def is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def open_store(uri: str | Path, exact_up_to: int = EXACT_UP_TO) -> Store:
-    """Return the store for a folder or an address.
-
-    Args:
-        uri: A folder, an object store such as ``s3://bucket/shop``, or
-            ``milvus://host:port/collection``.
-        exact_up_to: Photos up to which a search compares the query with every one of them.
-
-    Raises:
-        TMCIRError: The address cannot be read or reached, or the folder is something else.
-    """
-    text = str(uri)
-    if text.startswith("milvus://"):
-        return _open_milvus(text, exact_up_to)
-    from tmcir.gallery.stores.lance import LanceStore  # a second to import, and not always needed
-
-    return LanceStore(text if "://" in text else str(Path(text).expanduser()), exact_up_to)
-
-
-def _open_milvus(uri: str, exact_up_to: int) -> Store:
-    try:
-        from tmcir.gallery.stores.milvus import MilvusStore
-    except ModuleNotFoundError as error:
-        raise missing_package(error) or error from None
-    return MilvusStore(uri, exact_up_to)

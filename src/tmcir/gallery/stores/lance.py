@@ -23,13 +23,12 @@ from numpy.typing import NDArray
 from tmcir.core.errors import TMCIRError
 from tmcir.core.files import locked
 from tmcir.core.images import on_one_line
-from tmcir.gallery.approximate import rank
-from tmcir.gallery.exact import Vectors, nearest
+from tmcir.gallery.stores.approximate import rank
 from tmcir.gallery.stores.base import (
     MAXIMUM_FILTER,
     OWN_COLUMNS,
+    ColumnKind,
     FileState,
-    Kind,
     ModelRecord,
     Neighbours,
     Precision,
@@ -40,14 +39,17 @@ from tmcir.gallery.stores.base import (
     as_matrix,
     is_text,
 )
+from tmcir.gallery.stores.exact import Vectors, nearest
 
+#: Version of what is written; a gallery without one is of version 1.
+FORMAT = "1"
 _TABLE = "images"
 _LOCK = ".lock"
-_MODEL = "tmcir.model"
+_FORMAT, _MODEL = "tmcir.format", "tmcir.model"
 _INDEX = "IVF_HNSW_SQ"
 _FEWEST_INDEXED = 255  # rows that the index needs to learn its scale from
 _THUMBNAIL = "thumbnail_jpeg"
-_ARROW: dict[Kind, pa.DataType] = {
+_ARROW: dict[ColumnKind, pa.DataType] = {
     "integer": pa.int64(),
     "number": pa.float64(),
     "text": pa.string(),
@@ -90,11 +92,20 @@ class LanceStore(Store):
     def model(self) -> ModelRecord | None:
         if self._table is None:
             return None
+        metadata = self._table.schema.metadata or {}
+        if _MODEL.encode() not in metadata:
+            raise TMCIRError(f"{self._uri}: is a LanceDB table, but not a gallery")
+        version = metadata.get(_FORMAT.encode(), FORMAT.encode()).decode()
+        if version != FORMAT or _THUMBNAIL not in self._table.schema.names:
+            age = "an older" if _THUMBNAIL not in self._table.schema.names else "a newer"
+            raise TMCIRError(
+                f"{self._uri}: was made by {age} version of tmcir; index the photos into another"
+                " folder"
+            )
         try:
-            stored = json.loads(self._table.schema.metadata[_MODEL.encode()])
-            return ModelRecord(**stored)
-        except (TypeError, KeyError, ValueError):
-            raise TMCIRError(f"{self._uri}: is a LanceDB table, but not a gallery") from None
+            return ModelRecord(**json.loads(metadata[_MODEL.encode()]))
+        except (TypeError, ValueError):
+            raise TMCIRError(f"{self._uri}: does not say which model made it") from None
 
     def create(self, model: ModelRecord, precision: Precision) -> None:
         schema = pa.schema(
@@ -107,7 +118,7 @@ class LanceStore(Store):
                 pa.field("vector", pa.list_(_VECTOR[precision], model.embedding_size)),
                 pa.field(_THUMBNAIL, pa.binary(), nullable=False),
             ],
-            metadata={_MODEL: json.dumps(asdict(model))},
+            metadata={_FORMAT: FORMAT, _MODEL: json.dumps(asdict(model))},
         )
         with _plain_errors(f"{self._uri}: no gallery can be made here"):
             self._table = lancedb.connect(self._uri).create_table(_TABLE, schema=schema)
@@ -124,12 +135,12 @@ class LanceStore(Store):
             self._table = self._open()  # another writer may have made it meanwhile
             yield
 
-    def columns(self) -> dict[str, Kind]:
+    def columns(self) -> dict[str, ColumnKind]:
         kinds = {arrow: kind for kind, arrow in _ARROW.items()}
         fields = [field for field in self._table.schema if field.name not in OWN_COLUMNS]
         return {field.name: kinds[field.type] for field in fields if field.type in kinds}
 
-    def add_columns(self, columns: Mapping[str, Kind]) -> None:
+    def add_columns(self, columns: Mapping[str, ColumnKind]) -> None:
         if columns:
             with self._writing():
                 fields = [pa.field(name, _ARROW[kind]) for name, kind in columns.items()]
@@ -145,30 +156,17 @@ class LanceStore(Store):
         rows = self._read(["id", *self.columns()]).to_pylist()
         return {row.pop("id"): row for row in rows}
 
-    def without_thumbnail(self) -> set[str]:
-        if _THUMBNAIL not in self._table.schema.names:
-            return set(self._read(["id"])["id"].to_pylist())
-        if not self._table.schema.field(_THUMBNAIL).nullable:
-            return set()  # without a pass over all of them
-        return set(self._read(["id"], f"{_THUMBNAIL} IS NULL")["id"].to_pylist())
-
     def insert(self, rows: Rows) -> None:
         if rows.ids:
             with self._writing():
-                self._add_thumbnails()
                 merge = self._table.merge_insert("id").when_not_matched_insert_all()
                 merge.execute(self._arrow(rows))
 
     def update(self, rows: Rows) -> None:
         if rows.ids:
             with self._writing():
-                self._add_thumbnails()
                 merge = self._table.merge_insert("id").when_matched_update_all()
                 merge.execute(self._arrow(rows))
-
-    def _add_thumbnails(self) -> None:
-        if _THUMBNAIL not in self._table.schema.names:  # made by an older version
-            self._table.add_columns(pa.schema([pa.field(_THUMBNAIL, pa.binary())]))
 
     def remove(self, ids: Sequence[str]) -> int:
         removed = 0
@@ -243,10 +241,8 @@ class LanceStore(Store):
         return FileState(*found[0].values()) if found else None
 
     def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
-        if _THUMBNAIL not in self._table.schema.names:
-            return {}
         found = self._read(["id", _THUMBNAIL], _is_one_of(ids)).to_pylist()
-        return {row["id"]: row[_THUMBNAIL] for row in found if row[_THUMBNAIL] is not None}
+        return {row["id"]: row[_THUMBNAIL] for row in found}
 
     def info(self) -> StoreInfo:
         half = self._table.schema.field("vector").type.value_type == pa.float16()
@@ -256,7 +252,6 @@ class LanceStore(Store):
             size=self._size(),
             index=_INDEX if index else "",
             indexed=int(index.num_indexed_rows) if index else 0,
-            thumbnails=len(self) - len(self.without_thumbnail()),
         )
 
     def _index(self) -> Any:

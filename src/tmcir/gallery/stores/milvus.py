@@ -29,10 +29,10 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from tmcir.core.errors import TMCIRError, first_line, unknown_choice
-from tmcir.gallery.approximate import rank
+from tmcir.gallery.stores.approximate import rank
 from tmcir.gallery.stores.base import (
+    ColumnKind,
     FileState,
-    Kind,
     ModelRecord,
     Neighbours,
     Precision,
@@ -58,7 +58,7 @@ _BATCH = 1_000
 _EFFORT, _FILTERED_EFFORT, _LONGEST_EFFORT = 4, 16, 32_768
 _SECONDS = 30.0
 _TEXT = 65_535  # bytes, the most that Milvus takes
-_ARROW: dict[Kind, pa.DataType] = {
+_ARROW: dict[ColumnKind, pa.DataType] = {
     "integer": pa.int64(),
     "number": pa.float64(),
     "text": pa.string(),
@@ -122,11 +122,11 @@ class MilvusStore(Store):
     def alone(self) -> Iterator[None]:
         yield  # nothing there to lock with
 
-    def columns(self) -> dict[str, Kind]:
-        stored: dict[str, Kind] = json.loads(self._properties()[_COLUMNS])
+    def columns(self) -> dict[str, ColumnKind]:
+        stored: dict[str, ColumnKind] = json.loads(self._properties()[_COLUMNS])
         return stored
 
-    def add_columns(self, columns: Mapping[str, Kind]) -> None:
+    def add_columns(self, columns: Mapping[str, ColumnKind]) -> None:
         if columns:
             known = json.dumps({**self.columns(), **columns})
             with self._writing():
@@ -139,9 +139,6 @@ class MilvusStore(Store):
     def metadata(self) -> dict[str, dict[str, Value]]:
         columns = self.columns()
         return {row["id"]: _values(row, columns) for row in self._all(["id", "metadata"])}
-
-    def without_thumbnail(self) -> set[str]:
-        return set()
 
     def insert(self, rows: Rows) -> None:
         stored = self._by_id(rows.ids, ["id"])
@@ -240,7 +237,6 @@ class MilvusStore(Store):
             size=None,
             index=index["index_type"] if approximate else "",
             indexed=int(index.get("indexed_rows", 0)) if approximate else 0,
-            thumbnails=len(self),
         )
 
     def __len__(self) -> int:
@@ -375,6 +371,6 @@ def _records(rows: Rows) -> list[dict[str, Any]]:
     return records
 
 
-def _values(row: Mapping[str, Any], columns: Mapping[str, Kind]) -> dict[str, Value]:
+def _values(row: Mapping[str, Any], columns: Mapping[str, ColumnKind]) -> dict[str, Value]:
     stored = row.get("metadata", {})
     return {name: stored.get(name) for name in columns}

@@ -15,7 +15,7 @@ from sqlglot import expressions as sql
 from sqlglot.errors import SqlglotError
 
 from tmcir.core.errors import QueryError, TMCIRError, first_line, unknown_choice
-from tmcir.gallery.stores.base import MAXIMUM_FILTER, Kind
+from tmcir.gallery.stores.base import MAXIMUM_FILTER, ColumnKind
 
 #: Columns that are fields of their own; metadata is one JSON field.
 FIELDS = ("id", "path")
@@ -32,7 +32,7 @@ _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
-def translate(where: str, columns: Mapping[str, Kind]) -> str:
+def translate(where: str, columns: Mapping[str, ColumnKind]) -> str:
     """Return a Milvus expression for an SQL condition.
 
     Known are AND, OR, NOT, the comparisons of a column with a value, IN, BETWEEN, IS NULL and LIKE
@@ -58,8 +58,8 @@ def translate(where: str, columns: Mapping[str, Kind]) -> str:
 
 
 class _Translator:
-    def __init__(self, columns: Mapping[str, Kind]) -> None:
-        self._kinds: dict[str, Kind] = {**columns, **dict.fromkeys(FIELDS, "text")}
+    def __init__(self, columns: Mapping[str, ColumnKind]) -> None:
+        self._kinds: dict[str, ColumnKind] = {**columns, **dict.fromkeys(FIELDS, "text")}
         self._names = {name.lower(): name for name in self._kinds}
 
     def condition(self, node: sql.Expression, negated: bool) -> str:

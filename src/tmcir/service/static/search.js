@@ -115,7 +115,7 @@ function requestBody(offset) {
     filters,
     k: PAGE_SIZE,
     offset,
-    fold_duplicates: state.deduplicate,
+    deduplicate: state.deduplicate,
   };
 }
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tmcir.core.errors import TMCIRError
-from tmcir.gallery.exact import ROUNDING
 from tmcir.gallery.stores.base import Neighbours, Store, as_matrix, unit
+from tmcir.gallery.stores.exact import ROUNDING
 
 #: Candidates (ids, and vectors [C, D]) of a search for so many; fewer mean that there are no more.
 Fetch = Callable[[int], tuple[Sequence[str], NDArray[np.float32]]]

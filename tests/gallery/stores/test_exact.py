@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tmcir.gallery.exact import nearest
+from tmcir.gallery.stores.exact import nearest
 
 
 def slow_nearest(
