@@ -160,8 +160,12 @@ def test_garments_are_written_as_a_shop_would(tmp_path: Path) -> None:
     write_garments(tmp_path / "garments.csv", garments, names)
     lines = (tmp_path / "garments.csv").read_text(encoding="utf-8").splitlines()
     garment = garments.garment_of(names[0])
-    assert lines[0] == "image,kind,colour,pattern,sleeve,length,trim"
-    assert lines[1].startswith(f"{names[0]}.jpg,{garment.kind},{garment.colour},{garment.pattern}")
+    assert lines[0] == "image,title,kind,colour,pattern,sleeve,length,trim,price"
+    image, title, *attributes, price = lines[1].split(",")
+    assert image == f"{names[0]}.jpg"
+    assert title.lower().startswith(f"{garment.colour} {garment.kind}".lower())
+    assert attributes[:3] == [garment.kind, garment.colour, garment.pattern]
+    assert 9.9 <= float(price) <= 94.9
     assert len(lines) == 13
 
 
