@@ -21,7 +21,7 @@ import tmcir
 from tmcir.data.datasets import open_dataset
 from tmcir.models import TMCIR
 from tmcir.training.batches import make_batch
-from tmcir.training.gradients import Embedder, backward
+from tmcir.training.gradients import StageModule, backward
 from tmcir.training.images import Crops, EncodedViews, Images, ImageStore
 from tmcir.training.stages import fuse
 
@@ -54,10 +54,10 @@ def main() -> None:
             for name, (images, trained) in kinds.items():
                 model.encoder.requires_grad_(trained)
                 accelerator = Accelerator(mixed_precision=precision, cpu=True)
-                embedder = accelerator.prepare(Embedder(model, stage).train())
+                module = accelerator.prepare(StageModule(model, stage).train())
                 began = time.perf_counter()
                 batch = make_batch(samples, model.encoder, images, str(repeat))
-                backward(embedder, stage, batch, arguments.batch_size, accelerator)
+                backward(module, stage, batch, arguments.batch_size, accelerator)
                 if repeat >= 2:
                     spent.setdefault((name, precision), []).append(time.perf_counter() - began)
                 model.zero_grad(set_to_none=True)

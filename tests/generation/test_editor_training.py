@@ -1,4 +1,4 @@
-"""An editor of our own: its autoencoder, its examples, its loop, and whole trainings."""
+"""An editor of our own: its autoencoder, its examples, and whole trainings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from diffusers import DDIMScheduler
 from PIL import Image
 from safetensors.torch import load_file
@@ -43,13 +42,15 @@ from tmcir.generation.examples import (
     draw,
     examples,
 )
-from tmcir.generation.optimise import CHECKPOINT, WARMUP, optimise
 from tmcir.generation.train import denoising_loss
-from tmcir.runs.checkpoint import load_checkpoint
-from tmcir.runs.schedule import learning_rate
 from tmcir.runs.settings import recipe_names
 
 PIPELINE = "StableDiffusionInstructPix2PixPipeline"
+
+
+class StoppedError(Exception):
+    pass
+
 
 # The autoencoder
 
@@ -343,130 +344,6 @@ def test_the_last_timestep_hides_the_target_wholly() -> None:
     # There v = -target: zeros instead cost 3 squared.
     assert denoising_loss(model, SCHEDULER, batch).item() == pytest.approx(9.0)
     torch.testing.assert_close(model.seen[:, :2], noise)
-
-
-# The loop
-
-
-class StoppedError(Exception):
-    pass
-
-
-STEPS, RATE, AVERAGE = 20, 0.05, 0.8
-
-
-def run_loop(
-    folder: Path, stop: int | None = None, seen: list[Tensor] | None = None, **changes: Any
-) -> nn.Module:
-    """Fit a line; stop before a step where that is asked for, and keep the weights before each."""
-    torch.manual_seed(0)
-    model = nn.Linear(3, 1)
-
-    def loss(model: nn.Module, step: int) -> Tensor:
-        if step == stop:
-            raise StoppedError
-        if seen is not None:
-            seen.append(model.weight.detach().clone())
-        generator = torch.Generator().manual_seed(step)
-        inputs = torch.randn(16, 3, generator=generator)
-        return (model(inputs)[:, 0] - inputs.sum(dim=1)).square().mean()
-
-    settings: dict[str, Any] = {
-        "steps": STEPS,
-        "rate": RATE,
-        "weight_decay": 0.01,
-        "average": AVERAGE,
-        "checkpoint_minutes": 1e-9,
-        "accelerator": Accelerator(),
-        **changes,
-    }
-    optimise("line", model, settings.pop("loss", loss), folder, **settings)
-    return model
-
-
-def same_weights(first: nn.Module, second: nn.Module) -> bool:
-    return all(map(torch.equal, first.parameters(), second.parameters()))
-
-
-@pytest.mark.parametrize("stop", [1, 10, 19])
-def test_a_stopped_loop_goes_on_as_if_nothing_had_happened(stop: int, tmp_path: Path) -> None:
-    whole = run_loop(tmp_path / "whole")
-    for _ in range(2):  # the second time, no step is done at all
-        with pytest.raises(StoppedError):
-            run_loop(tmp_path / "stopped", stop)
-    assert same_weights(whole, run_loop(tmp_path / "stopped"))
-    lines = [
-        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
-        for name in ("whole", "stopped")
-    ]
-    assert lines[0] == lines[1] and [line["step"] for line in lines[0]] == list(range(STEPS))
-    assert lines[0][-1]["loss"] < 0.5 * lines[0][0]["loss"]
-
-
-def test_a_loop_between_checkpoints_goes_back_to_the_last(tmp_path: Path) -> None:
-    with pytest.raises(StoppedError):
-        run_loop(tmp_path, 15, checkpoint_minutes=1e9)
-    assert not (tmp_path / CHECKPOINT).exists()
-    seen: list[Tensor] = []
-    run_loop(tmp_path, seen=seen, checkpoint_minutes=1e9)
-    assert len(seen) == STEPS
-    assert load_checkpoint(tmp_path / CHECKPOINT, checkpointed()).step == STEPS
-
-
-def checkpointed() -> nn.Module:
-    """The shape of what a checkpoint of the line holds."""
-    line = nn.Linear(3, 1)
-    average = torch.optim.swa_utils.AveragedModel(line)
-    return nn.ModuleDict({"model": line, "average": average})
-
-
-def test_a_finished_loop_does_nothing(tmp_path: Path) -> None:
-    first = run_loop(tmp_path)
-    seen: list[Tensor] = []
-    assert same_weights(first, run_loop(tmp_path, seen=seen)) and seen == []
-
-
-@pytest.mark.parametrize("decay", [0.0, 0.3, AVERAGE, 0.999])
-def test_the_model_ends_with_a_running_average(decay: float, tmp_path: Path) -> None:
-    seen: list[Tensor] = []
-    model = run_loop(tmp_path, seen=seen, average=decay)
-    last = load_file(tmp_path / CHECKPOINT)["model.model.weight"]
-    weights = [*seen[1:], last]  # after each step
-    average = weights[0]
-    for step, weight in enumerate(weights[1:], start=1):
-        kept = min(decay, (1 + step) / (10 + step))
-        average = kept * average + (1 - kept) * weight
-    torch.testing.assert_close(model.weight.detach(), average)
-    assert not model.training
-    if decay == 0:
-        torch.testing.assert_close(model.weight.detach(), last)
-
-
-def test_the_learning_rate_follows_the_schedule(tmp_path: Path) -> None:
-    run_loop(tmp_path)
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    rates = [json.loads(line)["learning_rate"] for line in lines]
-    assert rates == [RATE * learning_rate(step, STEPS, WARMUP) for step in range(STEPS)]
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_the_loop(bad: float, tmp_path: Path) -> None:
-    def loss(model: nn.Module, step: int) -> Tensor:
-        value: Tensor = model(torch.ones(1, 3)).square().sum() + 1
-        return value * bad if step == 4 else value
-
-    with pytest.raises(TMCIRError, match=rf"line: the loss is {bad} at step 4\.") as caught:
-        run_loop(tmp_path, loss=loss)
-    assert "lower line.learning_rate" in str(caught.value) and "\n" not in str(caught.value)
-    assert load_checkpoint(tmp_path / CHECKPOINT, checkpointed()).step == 4
-    assert all(value.isfinite().all() for value in load_file(tmp_path / CHECKPOINT).values())
-
-
-def test_another_models_checkpoint_is_an_error(tmp_path: Path) -> None:
-    run_loop(tmp_path)
-    (tmp_path / CHECKPOINT).write_bytes(b"broken")
-    with pytest.raises(TMCIRError, match="cannot go on from this checkpoint"):
-        run_loop(tmp_path)
 
 
 # Whole trainings

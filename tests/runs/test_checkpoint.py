@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from tmcir.core.errors import TMCIRError
-from tmcir.runs.checkpoint import Progress, load_checkpoint, save_checkpoint
+from tmcir.runs.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 
 
 def test_what_a_kill_left_of_a_checkpoint_goes_with_the_next_one(tmp_path: Path) -> None:
@@ -15,10 +15,10 @@ def test_what_a_kill_left_of_a_checkpoint_goes_with_the_next_one(tmp_path: Path)
     left.mkdir()
     (left / ".tmpAbCdEf").write_bytes(b"half of a checkpoint")
     model = nn.Linear(3, 2)
-    save_checkpoint(path, model, None, Progress(step=7))
+    save_checkpoint(path, model, TrainingState(step=7))
     assert list(tmp_path.iterdir()) == [path]
     other = nn.Linear(3, 2)
-    assert load_checkpoint(path, other) == Progress(step=7)
+    assert load_checkpoint(path, other) == TrainingState(step=7)
     assert other.weight.equal(model.weight)
 
 
@@ -27,7 +27,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
 ) -> None:
     path = tmp_path / "checkpoint.safetensors"
     model = nn.Linear(3, 2)
-    save_checkpoint(path, model, None, Progress(step=1))
+    save_checkpoint(path, model, TrainingState(step=1))
 
     def fail(tensors: object, file: Path, metadata: object) -> None:
         file.write_bytes(b"half")
@@ -35,8 +35,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
 
     monkeypatch.setattr("tmcir.runs.checkpoint.save_file", fail)
     with pytest.raises(OSError, match="no space"):
-        save_checkpoint(path, model, None, Progress(step=2))
-    assert load_checkpoint(path, model) == Progress(step=1)
+        save_checkpoint(path, model, TrainingState(step=2))
+    assert load_checkpoint(path, model) == TrainingState(step=1)
 
 
 def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:

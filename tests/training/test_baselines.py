@@ -70,21 +70,21 @@ def test_a_killed_run_with_dropout_draws_the_same(catalogue: Path, tmp_path: Pat
 
 def stop_after(recipe: Any, steps: int) -> None:
     """Run a recipe until some steps are done and saved, then fail as a full disk would."""
-    from tmcir.training import loop
+    from tmcir.training import fitting
 
     taken = 0
-    step = loop._step
+    backward = fitting.backward
 
-    def counted(*arguments: Any) -> float:
+    def counted(*arguments: Any) -> torch.Tensor:
         nonlocal taken
         if taken == steps:
             raise KeyboardInterrupt
         taken += 1
         torch.rand(3)  # whatever else draws from torch's own source changes nothing
-        return step(*arguments)
+        return backward(*arguments)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "_step", counted)
+        patch.setattr(fitting, "backward", counted)
         train(recipe)
 
 

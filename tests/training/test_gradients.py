@@ -18,7 +18,7 @@ from accelerate import Accelerator
 from tests.tiny import build_model
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.training.batches import Batch, make_batch
-from tmcir.training.gradients import Embedder, backward
+from tmcir.training.gradients import StageModule, backward
 from tmcir.training.images import Crops, ImageStore, seeded
 from tmcir.training.pairing import make_pairing
 from tmcir.training.recipe import AlignSettings
@@ -29,7 +29,7 @@ BATCH = 16
 
 def build(
     catalogue: Path, name: str, method: str = "tmcir", **settings: float
-) -> tuple[Embedder, Stage, Batch]:
+) -> tuple[StageModule, Stage, Batch]:
     dataset = FashionProducts(catalogue, "train")
     model = build_model(dataset, method=method, **settings).train()
     if method == "tmcir":
@@ -42,17 +42,17 @@ def build(
     stage = stages[name]()
     store = ImageStore(model, dataset.image_path, limit=1 << 30)
     batch = make_batch(stage.samples(0)[:BATCH], model.encoder, Crops(store, 0.8), "a seed")
-    return Embedder(model, stage), stage, batch
+    return StageModule(model, stage), stage, batch
 
 
 def gradients(
-    embedder: Embedder, stage: Stage, batch: Batch, micro: int, seed: str = ""
+    module: StageModule, stage: Stage, batch: Batch, micro: int, seed: str = ""
 ) -> dict[str, torch.Tensor]:
-    embedder.zero_grad()
-    loss = backward(embedder, stage, batch, micro, Accelerator(cpu=True), seed)
+    module.zero_grad()
+    loss = backward(module, stage, batch, micro, Accelerator(cpu=True), seed)
     found = {
         name: parameter.grad.clone()
-        for name, parameter in embedder.named_parameters()
+        for name, parameter in module.named_parameters()
         if parameter.grad is not None
     }
     return {"loss": loss, **found}
@@ -63,9 +63,9 @@ def gradients(
 def test_micro_batches_give_the_gradients_of_the_whole_batch(
     catalogue: Path, name: str, micro: int
 ) -> None:
-    embedder, stage, batch = build(catalogue, name)
-    whole = gradients(embedder, stage, batch, BATCH)
-    parts = gradients(embedder, stage, batch, micro)
+    module, stage, batch = build(catalogue, name)
+    whole = gradients(module, stage, batch, BATCH)
+    parts = gradients(module, stage, batch, micro)
     assert whole.keys() == parts.keys()
     assert any(name.endswith("logit_scale") for name in whole)
     for key in whole:
@@ -86,9 +86,9 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(
 def test_micro_batches_change_no_method(
     catalogue: Path, name: str, method: str, settings: dict[str, float]
 ) -> None:
-    embedder, stage, batch = build(catalogue, name, method, **settings)
-    whole = gradients(embedder, stage, batch, BATCH)
-    parts = gradients(embedder, stage, batch, 5)
+    module, stage, batch = build(catalogue, name, method, **settings)
+    whole = gradients(module, stage, batch, BATCH)
+    parts = gradients(module, stage, batch, 5)
     assert whole.keys() == parts.keys()
     for key in whole:
         torch.testing.assert_close(parts[key], whole[key], atol=1e-5, rtol=1e-3, msg=key)
@@ -100,13 +100,13 @@ def test_micro_batches_change_no_method(
 def test_both_runs_over_a_micro_batch_drop_the_same(
     catalogue: Path, name: str, method: str
 ) -> None:
-    embedder, stage, batch = build(catalogue, name, method, dropout=0.5)
-    found = gradients(embedder, stage, batch, 5, seed="a")
+    module, stage, batch = build(catalogue, name, method, dropout=0.5)
+    found = gradients(module, stage, batch, 5, seed="a")
     # The same in one piece: all micro-batches with their activations, and one backward pass.
-    embedder.zero_grad()
+    module.zero_grad()
     with torch.random.fork_rng([]):
         torch.manual_seed(seeded("a").initial_seed())
-        parts = [embedder(part) for part in batch.split(5)]
+        parts = [module(part) for part in batch.split(5)]
     joined = {
         field: torch.cat([getattr(part, field) for part in parts])
         for field in ("left", "right", "hard_negatives", "groups")
@@ -115,7 +115,7 @@ def test_both_runs_over_a_micro_batch_drop_the_same(
     loss = stage.loss(replace(parts[0], **joined))
     loss.backward()
     torch.testing.assert_close(found.pop("loss"), loss.detach())
-    for key, parameter in embedder.named_parameters():
+    for key, parameter in module.named_parameters():
         if parameter.grad is not None:
             gradient = found.pop(key)
             torch.testing.assert_close(gradient, parameter.grad, atol=1e-5, rtol=1e-3, msg=key)
@@ -123,20 +123,20 @@ def test_both_runs_over_a_micro_batch_drop_the_same(
 
 
 def test_dropout_is_drawn_from_the_seed_alone(catalogue: Path) -> None:
-    embedder, stage, batch = build(catalogue, "fuse", "combiner")
+    module, stage, batch = build(catalogue, "fuse", "combiner")
     losses = []
     for seed, micro in (("a", BATCH), ("a", BATCH), ("b", BATCH), ("a", 5), ("a", 5)):
         torch.manual_seed(len(losses))
         before = torch.random.get_rng_state()
-        losses.append(gradients(embedder, stage, batch, micro, seed)["loss"].item())
+        losses.append(gradients(module, stage, batch, micro, seed)["loss"].item())
         assert torch.equal(torch.random.get_rng_state(), before)
     assert losses[0] == losses[1] != losses[2]
     assert losses[3] == losses[4]
 
 
 def test_two_processes_give_the_gradients_of_one(catalogue: Path, tmp_path: Path) -> None:
-    embedder, stage, batch = build(catalogue, "fuse")
-    alone = gradients(embedder, stage, batch, BATCH)
+    module, stage, batch = build(catalogue, "fuse")
+    alone = gradients(module, stage, batch, BATCH)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -169,20 +169,20 @@ def test_two_processes_give_the_gradients_of_one(catalogue: Path, tmp_path: Path
             expected = [value.double().sum().item(), value.double().square().sum().item()]
             # A sum of large numbers may be zero but for rounding, which follows their size.
             rounding = max(1e-6, 1e-5 * math.sqrt(expected[1]))
-            assert found[key.replace("module.", "")] == pytest.approx(
+            assert found[key.removeprefix("module.")] == pytest.approx(
                 expected, rel=2e-3, abs=rounding
             ), key
 
 
 def run_one_process(catalogue: Path, result: Path) -> None:
     accelerator = Accelerator(cpu=True)
-    embedder, stage, batch = build(catalogue, "fuse")
+    module, stage, batch = build(catalogue, "fuse")
     share = batch.split(BATCH // 2)[accelerator.process_index]
-    wrapped = accelerator.prepare(embedder)
+    wrapped = accelerator.prepare(module)
     loss = backward(wrapped, stage, share, 3, accelerator)
     found = {
         "loss": loss,
-        **{n: p.grad for n, p in embedder.named_parameters() if p.grad is not None},
+        **{n: p.grad for n, p in module.named_parameters() if p.grad is not None},
     }
     result.write_text(
         json.dumps(

@@ -8,7 +8,7 @@ import pytest
 from tests.tiny import build_model
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.models import TMCIR
-from tmcir.runs.checkpoint import Progress
+from tmcir.runs.checkpoint import TrainingState
 from tmcir.training.tuning import Scores, tune
 
 
@@ -32,7 +32,9 @@ def test_the_best_weight_is_taken(
     progress = tune(model, lambda: ("R@10", scores), tmp_path / "tune")
     assert model.fusion.weight.item() == pytest.approx(weight)
     best = max(score for _, score in scores)
-    assert progress == Progress(len(scores), "R@10", best, number)
+    assert progress == TrainingState(
+        step=len(scores), metric="R@10", best_score=best, best_step=number
+    )
     content = json.loads((tmp_path / "tune" / "scores.json").read_text())
     assert content == {"metric": "R@10", "scores": [list(pair) for pair in scores]}
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tmcir.core.images import check_image, on_one_line
 from tmcir.data.dataset import Dataset
+from tmcir.runs.prefetch import prefetch
 
 _THREADS = 4
+_AHEAD = 64
 _LISTED_AT_MOST = 20
 
 
@@ -137,9 +139,8 @@ def unusable_images(dataset: Dataset, names: Iterable[str]) -> list[str]:
 
 def _broken(paths: dict[str, Path], progress: Callable[[int, int], None] | None) -> dict[str, str]:
     found = {}
-    # Threads, because Pillow lets go of the interpreter while it decodes.
-    with ThreadPoolExecutor(_THREADS) as pool:
-        reasons = pool.map(check_image, paths.values())
+    # Threads, because Pillow releases the interpreter lock while it decodes.
+    with closing(prefetch(check_image, paths.values(), _AHEAD, _THREADS)) as reasons:
         for done, (name, reason) in enumerate(zip(paths, reasons, strict=True), start=1):
             if reason is not None:
                 found[name] = reason

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from tmcir.core.errors import ImageError, TMCIRError, unknown_choice
 from tmcir.data.dataset import Dataset, Task, Triplet
 from tmcir.models.baselines import METHODS, Compose
 from tmcir.models.features import ImageFeatures, TextFeatures
+from tmcir.runs.prefetch import prefetch
 
 if TYPE_CHECKING:
     from tmcir.models.tmcir import TMCIR
@@ -220,24 +221,7 @@ def _read_ahead(
     model: TMCIR, paths: Sequence[Path], batch_size: int
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (first row, pixels [N, 3, S, S]), reading the next batches in the background."""
-    starts = iter(range(0, len(paths), batch_size))
-    waiting: deque[tuple[int, Future[Tensor]]] = deque()
-    with ThreadPoolExecutor(max_workers=1) as pool:
-
-        def read_one_more() -> None:
-            for start in starts:
-                batch = paths[start : start + batch_size]
-                waiting.append((start, pool.submit(model.preprocess, batch)))
-                return
-
-        try:
-            for _ in range(_READ_AHEAD):
-                read_one_more()
-            while waiting:
-                start, pixels = waiting.popleft()
-                ready = pixels.result()
-                read_one_more()
-                yield start, ready
-        finally:
-            for _, unread in waiting:
-                unread.cancel()
+    starts = range(0, len(paths), batch_size)
+    batches = [paths[start : start + batch_size] for start in starts]
+    with closing(prefetch(model.preprocess, batches, _READ_AHEAD)) as read:
+        yield from zip(starts, read, strict=True)

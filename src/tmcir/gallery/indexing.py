@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +15,13 @@ from tmcir.gallery.metadata import Metadata
 from tmcir.gallery.model import EmbeddingModel
 from tmcir.gallery.photos import Look, Photo, look_at
 from tmcir.gallery.stores.base import FileState, Rows, Store, Value
+from tmcir.runs.prefetch import prefetch
 
 #: Called with the number of photos that are done and the number of all photos.
 ReportProgress = Callable[[int, int], None]
 
 _BATCH = 64
 _THREADS = min(8, os.cpu_count() or 1)
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -78,14 +75,11 @@ def write_photos(
     def look(photo: Photo) -> Look:
         return look_at(photo, known.get(photo.id), model.image_size)
 
-    looks = _read_ahead(look, photos)
-    try:
+    with closing(prefetch(look, photos, ahead=2 * _BATCH, threads=_THREADS)) as looks:
         for done, result in enumerate(looks, start=1):
             writer.take(result)
             if progress is not None:
                 progress(done, len(photos))
-    finally:
-        looks.close()
     writer.finish()
 
 
@@ -191,18 +185,3 @@ class _Writer:
         )
         write(rows)
         self._wrote = True
-
-
-def _read_ahead(work: Callable[[T], R], items: Sequence[T]) -> Generator[R, None, None]:
-    """Yield ``work(item)`` in order, with threads a bounded number of items ahead."""
-    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="tmcir-decode")
-    waiting: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= 2 * _BATCH:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tmcir.generation.manifest import Manifest, Row, counts
 from tmcir.generation.page import write_page
 from tmcir.generation.recipe import GenerateRecipe
 from tmcir.models.loading import load
+from tmcir.runs.prefetch import prefetch
 from tmcir.runs.settings import RECIPE, claim_folder
 
 PART_ROWS = 64  # what a kill can cost at most, besides the batch at work
@@ -199,12 +200,8 @@ def _read_ahead(
         return [_reference(dataset, edit) for edit in batch]
 
     batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        coming = pool.submit(read, batches[0])
-        for place, batch in enumerate(batches):
-            found = coming.result()
-            if place + 1 < len(batches):
-                coming = pool.submit(read, batches[place + 1])
+    with closing(prefetch(read, batches)) as read_batches:
+        for batch, found in zip(batches, read_batches, strict=True):
             good: list[_Edit] = []
             images: list[Image.Image] = []
             for edit, image in zip(batch, found, strict=True):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tmcir.runs.settings import RunSettings, Settings, load_settings
+from tmcir.runs.settings import OptimiserSettings, RunSettings, Settings, load_settings
 
 
 class EditorSettings(Settings):
@@ -115,7 +115,7 @@ class AutoencoderSettings(Settings):
         return self
 
 
-class DenoiserSettings(Settings):
+class DenoiserSettings(OptimiserSettings):
     """The conditional UNet (diffusers' ``UNet2DConditionModel``)."""
 
     channels: tuple[int, ...] = Field(
@@ -129,10 +129,13 @@ class DenoiserSettings(Settings):
     norm_groups: int = Field(default=16, ge=1, description="Groups of the group norms.")
     steps: int = Field(default=4000, ge=1, description="Optimiser steps.")
     batch_size: int = Field(default=64, ge=1, description="Edits a step, over all processes.")
-    learning_rate: float = Field(default=5e-4, gt=0, description="Peak rate.")
-    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's.")
-    average: float = Field(
-        default=0.999, ge=0, lt=1, description="Decay of the average of the weights that is kept."
+    weight_decay: float = Field(default=0.01, ge=0, description="Of all weights; AdamW.")
+    warmup: float = Field(default=0.03, ge=0, le=1, description="Share of the steps that warm up.")
+    average: float | None = Field(
+        default=0.999,
+        ge=0,
+        lt=1,
+        description="Decay of the running average of the weights that is kept; none: the last.",
     )
     text_dropout: float = Field(
         default=0.05, ge=0, le=1, description="Share of edits trained without the text."

@@ -36,10 +36,10 @@ from tmcir.generation.examples import (
     draw,
     examples,
 )
-from tmcir.generation.optimise import optimise
 from tmcir.generation.recipe import EditorRecipe
 from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor, read_squares
+from tmcir.runs.loop import Job, Plan, fit
 from tmcir.runs.settings import RECIPE, claim_folder
 
 if TYPE_CHECKING:
@@ -150,23 +150,35 @@ def _denoiser(
 ) -> None:
     """Train the denoiser of a pipeline in place."""
     settings, device = recipe.denoiser, accelerator.device
-    batch_of = _batches(recipe, pipeline, edits, accelerator)
+    denoiser = pipeline.unet.to(device, memory_format=torch.channels_last)
 
-    def loss(model: nn.Module, step: int) -> Tensor:
-        return denoising_loss(model, pipeline.scheduler, batch_of(step).to(device))
+    def backward(module: nn.Module, batch: EditBatch, step: int) -> Tensor:
+        loss = denoising_loss(module, pipeline.scheduler, batch.to(device))
+        accelerator.backward(loss)
+        return loss.detach()
 
-    optimise(
-        "denoiser",
-        pipeline.unet.to(device, memory_format=torch.channels_last),
-        loss,
-        recipe.folder / "denoiser",
+    job = Job(
+        name="denoiser",
+        settings="denoiser",
+        model=denoiser,
+        module=denoiser,
+        optimiser=torch.optim.AdamW(
+            denoiser.parameters(),
+            lr=settings.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=settings.weight_decay,
+        ),
+        batch=_batches(recipe, pipeline, edits, accelerator),
+        backward=backward,
+    )
+    plan = Plan(
         steps=settings.steps,
-        rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
+        warmup=settings.warmup,
+        max_gradient_norm=settings.max_gradient_norm,
         average=settings.average,
         checkpoint_minutes=recipe.checkpoint_minutes,
-        accelerator=accelerator,
     )
+    fit(job, plan, recipe.folder / "denoiser", accelerator)
 
 
 def _batches(

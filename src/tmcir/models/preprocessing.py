@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from tmcir.core.errors import TMCIRError
 from tmcir.core.images import read_image
+from tmcir.runs.prefetch import prefetch
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -136,6 +136,5 @@ def read_squares(
     def square(image: str | Path | Image.Image) -> np.ndarray:
         return preprocessor.square(read_image(image, minimum_side=preprocessor.size))
 
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        stacked = np.stack(list(pool.map(square, images)))
+    stacked = np.stack(list(prefetch(square, images, ahead=len(images), threads=4)))
     return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()

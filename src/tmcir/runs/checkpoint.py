@@ -1,4 +1,4 @@
-"""Training checkpoints: one safetensors file, written atomically, enough to go on exactly."""
+"""Training checkpoints: one safetensors file, written atomically, enough to resume exactly."""
 
 from __future__ import annotations
 
@@ -14,53 +14,72 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tmcir.core.errors import TMCIRError, first_line
+from tmcir.runs.average import Average
 
-_MODEL, _OPTIMISER = "model.", "optimiser."
+_MODEL, _OPTIMISER, _AVERAGE = "model.", "optimiser.", "average."
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a stage has come.
+class TrainingState:
+    """How far a training has come.
 
     Attributes:
         step: Optimiser steps done.
-        best_metric: Name of the validation score; None before the first.
+        metric: Name of the validation score; None before the first.
+        last_score: The validation score at the last validation; None before the first.
         best_score: Best validation score so far; None before the first.
-        best_step: Step of that score.
+        best_step: Steps done at that score; 0 is before the training.
     """
 
     step: int = 0
-    best_metric: str | None = None
+    metric: str | None = None
+    last_score: float | None = None
     best_score: float | None = None
     best_step: int | None = None
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer | None, progress: Progress
+    path: Path,
+    model: nn.Module,
+    state: TrainingState,
+    optimiser: torch.optim.Optimizer | None = None,
+    average: Average | None = None,
 ) -> None:
-    """Write weights, optimiser state and progress; a kill leaves the old file or the new one.
+    """Write a checkpoint; a kill leaves the old file or the new one.
 
-    None for ``optimiser`` leaves its state out: such a file holds weights to keep, not to go on.
+    With optimiser and average the file is enough to resume: learning rate, batches and crops are
+    functions of the step. Without them it holds weights to keep.
 
-    Nothing else is needed to go on: learning rate, batches and crops are functions of the step.
+    Args:
+        path: The file.
+        model: Its weights and buffers are written.
+        state: How far the training has come.
+        optimiser: Its state is written.
+        average: Its weights are written.
     """
     tensors = {_MODEL + key: value for key, value in model.state_dict().items()}
     states = {} if optimiser is None else optimiser.state_dict()["state"]
-    for number, state in states.items():
-        for key, value in state.items():
+    for number, entries in states.items():
+        for key, value in entries.items():
             tensors[f"{_OPTIMISER}{number}.{key}"] = torch.as_tensor(value)
-    write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+    if average is not None:
+        tensors |= {_AVERAGE + key: value for key, value in average.state_dict().items()}
+    write_tensors(path, tensors, {"state": json.dumps(asdict(state))})
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer | None = None
-) -> Progress:
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer | None = None,
+    average: Average | None = None,
+) -> TrainingState:
     """Restore what ``save_checkpoint`` wrote.
 
     Args:
         path: The file.
         model: Gets the weights.
-        optimiser: Gets its state; None leaves that out.
+        optimiser: Gets its state; None skips that.
+        average: Gets its weights; None skips those. It is updated once a step.
 
     Raises:
         TMCIRError: The file is broken or belongs to another model.
@@ -68,26 +87,28 @@ def load_checkpoint(
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            progress = Progress(**json.loads(file.metadata()["progress"]))
+            state = TrainingState(**json.loads(file.metadata()["state"]))
         model.load_state_dict(_below(_MODEL, tensors))
         if optimiser is not None:
             content = optimiser.state_dict()
             content["state"] = _optimiser_state(_below(_OPTIMISER, tensors))
             optimiser.load_state_dict(content)
-    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
+        if average is not None:
+            average.load_state_dict(_below(_AVERAGE, tensors), updates=state.step)
+    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError, TypeError) as error:
         reason = first_line(error)
         raise TMCIRError(
-            f"{path}: cannot go on from this checkpoint ({reason}); remove the run's folder to"
-            " start anew"
+            f"{path}: cannot resume from this checkpoint ({reason}); remove the run's folder to"
+            " start again"
         ) from None
-    return progress
+    return state
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file by renaming a finished temporary file onto its place.
 
-    It is written in a folder of its own: the library has temporary files, too, of the size of a
-    checkpoint, and what a kill leaves of them is removed at the next write.
+    A folder of its own holds that file: the library writes temporary files, too, as large as a
+    checkpoint, and the next write removes what a kill leaves of them.
     """
     staging = path.with_name(f".{path.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)

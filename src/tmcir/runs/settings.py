@@ -29,6 +29,22 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class OptimiserSettings(Settings):
+    """How weights are optimised, by AdamW, in the one training loop."""
+
+    learning_rate: float = Field(default=5e-4, gt=0, description="Peak learning rate.")
+    weight_decay: float = Field(default=0.05, ge=0, description="Of matrices; AdamW.")
+    warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps that warm up.")
+    max_gradient_norm: float = Field(default=1.0, gt=0, description="Gradients are clipped to it.")
+    average: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Decay of a running average of the weights, which is validated and kept, such"
+        " as 0.999; none: the weights themselves.",
+    )
+
+
 class DatasetSettings(Settings):
     """Which dataset, and where it lies."""
 

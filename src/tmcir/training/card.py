@@ -7,20 +7,20 @@ from collections.abc import Sequence
 
 from tmcir.models.card import USE
 from tmcir.models.methods import composer_class
-from tmcir.runs.checkpoint import Progress
+from tmcir.runs.checkpoint import TrainingState
 from tmcir.training.recipe import Recipe
 
 
-def model_card(recipe: Recipe, stages: Sequence[tuple[str, Progress]]) -> str:
+def model_card(recipe: Recipe, stages: Sequence[tuple[str, TrainingState]]) -> str:
     """Return the Markdown of a model's README.md.
 
     Args:
         recipe: The recipe as it was run.
-        stages: Each finished stage's name and progress, in order.
+        stages: Each finished stage's name and state, in order.
     """
     # Where the data lay and where the run was written is nobody's business but the trainer's.
     settings = recipe.model_dump(mode="json", exclude={"output": True, "dataset": {"root"}})
-    rows = [f"| {name} | {progress.step:,} | {_score(progress)} |" for name, progress in stages]
+    rows = [f"| {name} | {state.step:,} | {_score(state)} |" for name, state in stages]
     return "\n".join(
         [
             "---",
@@ -52,7 +52,7 @@ def model_card(recipe: Recipe, stages: Sequence[tuple[str, Progress]]) -> str:
     )
 
 
-def _score(progress: Progress) -> str:
-    if progress.best_score is None:
+def _score(state: TrainingState) -> str:
+    if state.best_score is None:
         return "none; the last weights"
-    return f"{progress.best_metric} {progress.best_score:.2f} at step {progress.best_step:,}"
+    return f"{state.metric} {state.best_score:.2f} at step {state.best_step:,}"

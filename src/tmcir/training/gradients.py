@@ -4,7 +4,7 @@ A contrastive loss needs every pair of the batch at once, so that plain gradient
 shrink its negatives. Here all embeddings are computed first, without keeping activations; the loss
 over the whole batch, gathered over processes, gives their gradients; then each micro-batch is run
 again and continues from those (GradCache, arXiv 2101.06983). A batch that fits is run once. Both
-runs see the same numbers because CLIP has no dropout.
+runs draw the same dropout, from one seed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tmcir.training.images import seeded
 from tmcir.training.stages import Pairs, Stage
 
 
-class Embedder(nn.Module):
+class StageModule(nn.Module):
     """A stage's embedding of a batch as a module, so that DDP sees one forward call."""
 
     def __init__(self, model: TMCIR, stage: Stage) -> None:
@@ -38,7 +38,7 @@ class Embedder(nn.Module):
 
 
 def backward(
-    embedder: nn.Module,
+    module: nn.Module,
     stage: Stage,
     batch: Batch,
     micro_batch: int,
@@ -48,7 +48,7 @@ def backward(
     """Add the gradients of the loss over the whole batch; return the loss, detached.
 
     Args:
-        embedder: The stage's ``Embedder``, prepared by ``accelerator``.
+        module: The ``StageModule``, prepared by ``accelerator``.
         stage: Gives the loss.
         batch: This process's share of the batch.
         micro_batch: Most pairs whose activations are in memory at once.
@@ -57,22 +57,22 @@ def backward(
     """
     with _attention(accelerator):
         if len(batch.target) <= micro_batch:
-            return _at_once(embedder, stage, batch, accelerator, seed)
-        return _in_parts(embedder, stage, batch, micro_batch, accelerator, seed)
+            return _at_once(module, stage, batch, accelerator, seed)
+        return _in_parts(module, stage, batch, micro_batch, accelerator, seed)
 
 
 def _at_once(
-    embedder: nn.Module, stage: Stage, batch: Batch, accelerator: Accelerator, seed: str
+    module: nn.Module, stage: Stage, batch: Batch, accelerator: Accelerator, seed: str
 ) -> Tensor:
     with _chance(seed, accelerator.device):
-        pairs = embedder(batch)
+        pairs = module(batch)
     loss = stage.loss(pairs.map(gather))
     accelerator.backward(loss)
     return loss.detach()
 
 
 def _in_parts(
-    embedder: nn.Module,
+    module: nn.Module,
     stage: Stage,
     batch: Batch,
     micro_batch: int,
@@ -82,14 +82,14 @@ def _in_parts(
     device = accelerator.device
     parts = batch.split(micro_batch)
     with torch.no_grad(), _chance(seed, device):
-        whole = _leaves([embedder(part) for part in parts])
+        whole = _leaves([module(part) for part in parts])
     loss = stage.loss(whole.map(gather))
     loss.backward()
     with _chance(seed, device):
         for number, part in enumerate(parts):
             last = number == len(parts) - 1
-            with nullcontext() if last else accelerator.no_sync(embedder):
-                pairs = embedder(part)
+            with nullcontext() if last else accelerator.no_sync(module):
+                pairs = module(part)
                 rows = slice(number * micro_batch, number * micro_batch + len(part.target))
                 accelerator.backward(_surrogate(pairs, whole, rows, count=len(parts)))
     return loss.detach()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tmcir.runs.settings import RunSettings, Settings, load_settings
+from tmcir.runs.settings import OptimiserSettings, RunSettings, Settings, load_settings
 from tmcir.training.methods import FusionSettings, MethodSettings, TmcirSettings
 
 
@@ -92,7 +92,7 @@ class LoraSettings(Settings):
     alpha: int = Field(default=16, ge=1, description="Scale of the adapters.")
 
 
-class StageSettings(Settings):
+class StageSettings(OptimiserSettings):
     """How a stage is trained."""
 
     epochs: int = Field(default=10, ge=1, description="Passes over the samples.")
@@ -108,9 +108,6 @@ class StageSettings(Settings):
         ge=0,
         description="Peak rate of the towers; none: as learning_rate, 0: frozen.",
     )
-    weight_decay: float = Field(default=0.05, ge=0, description="Of matrices; AdamW.")
-    warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps.")
-    max_gradient_norm: float = Field(default=1.0, gt=0, description="Gradients are clipped to it.")
     smallest_crop: float = Field(
         default=0.8, gt=0, le=1, description="Smallest random crop, as a share of the side."
     )

@@ -21,27 +21,28 @@ from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import TMCIR
 from tmcir.models.tokenizer import train_tokenizer
-from tmcir.runs.checkpoint import Progress
+from tmcir.runs.checkpoint import TrainingState
+from tmcir.runs.loop import Score
 from tmcir.runs.settings import claim_folder
 from tmcir.training.card import model_card
+from tmcir.training.fitting import parameter_groups, train_stage
 from tmcir.training.images import ImageStore
-from tmcir.training.loop import Validation, parameter_groups, train_stage
 from tmcir.training.methods import method_arguments
 from tmcir.training.pairing import make_pairing
 from tmcir.training.recipe import LoraSettings, ModelSettings, Recipe, StageSettings
 from tmcir.training.stages import Stage, align, fuse, invert
 from tmcir.training.tuning import TUNE, ScoreWeights, tune
 
-PROGRESS = "training.json"
+STATE = "training.json"
 _LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
 
 
-Validate = Callable[[TMCIR, Dataset], tuple[str, float]]
-"""Scores a model on a dataset: the score's name, and its value; higher is better."""
+ScoreModel = Callable[[TMCIR, Dataset], Score]
+"""Scores a model on a dataset."""
 
 
 def train(
-    recipe: Recipe, validate: Validate | None = None, score_weights: ScoreWeights | None = None
+    recipe: Recipe, score_model: ScoreModel | None = None, score_weights: ScoreWeights | None = None
 ) -> Path:
     """Train the recipe's stages and return the folder of the model.
 
@@ -49,7 +50,7 @@ def train(
 
     Args:
         recipe: The recipe.
-        validate: Selects each stage's weights on the validation split; None keeps the last.
+        score_model: Selects each stage's weights on the validation split; None keeps the last.
         score_weights: Scores the weights that stage tune chooses from; needed for it alone.
 
     Raises:
@@ -70,15 +71,15 @@ def train(
         claim_folder(recipe)
         dataset.prepare()
     model = build_model(recipe.model, dataset)
-    validation = _validation(recipe, validate)
-    done: list[tuple[str, Progress]] = []
+    validate = _validator(recipe, model, score_model, accelerator)
+    done: list[tuple[str, TrainingState]] = []
     stages, files = _stages(recipe, dataset, _broken(recipe, dataset, accelerator))
     store = ImageStore(
         model, lambda name: files.get(name) or dataset.image_path(name), recipe.image_memory
     )
     for stage, settings in stages:
-        progress = _run_stage(recipe, model, stage, settings, store, accelerator, validation)
-        done.append((stage.name, progress))
+        state = _run_stage(recipe, model, stage, settings, store, accelerator, validate)
+        done.append((stage.name, state))
     if recipe.stages.tune is not None and score_weights is not None:
         model.to(accelerator.device)
         val, values = recipe.dataset.open("val"), recipe.stages.tune.values
@@ -203,17 +204,17 @@ def _run_stage(
     settings: StageSettings,
     store: ImageStore,
     accelerator: Accelerator,
-    validation: Validation | None,
-) -> Progress:
+    validate: Callable[[], Score] | None,
+) -> TrainingState:
     """Train a stage, or load it where it is finished, and say how far it came."""
     folder = recipe.folder / stage.name
     finished = folder / "model"
     if (finished / "config.json").exists():
         model.load_weights(finished / "model.safetensors")
         accelerator.print(f"{stage.name}  is finished: taken from {finished}")
-        return Progress(**read_json(finished / PROGRESS))
+        return TrainingState(**read_json(finished / STATE))
     adapted = _add_adapters(model, settings.lora)
-    progress = train_stage(
+    state = train_stage(
         model,
         stage,
         settings,
@@ -222,17 +223,17 @@ def _run_stage(
         accelerator,
         seed=recipe.seed,
         checkpoint_minutes=recipe.checkpoint_minutes,
-        validation=validation if settings.evaluate_every else None,
+        validate=validate if settings.evaluate_every else None,
     )
     if adapted is not None:
         adapted.merge_and_unload()
     if accelerator.is_main_process:
-        model.card = model_card(recipe, [(stage.name, progress)])
+        model.card = model_card(recipe, [(stage.name, state)])
         # Before the model, whose config.json says that the stage is finished.
-        write_text(finished / PROGRESS, json.dumps(asdict(progress), indent=2) + "\n")
+        write_text(finished / STATE, json.dumps(asdict(state), indent=2) + "\n")
         model.save_pretrained(finished)
     accelerator.wait_for_everyone()
-    return progress
+    return state
 
 
 def count_trained(recipe: Recipe, model: TMCIR) -> int:
@@ -266,8 +267,16 @@ def _add_adapters(model: TMCIR, lora: LoraSettings | None) -> PeftModel | None:
     return get_peft_model(model.encoder.clip, config)
 
 
-def _validation(recipe: Recipe, validate: Validate | None) -> Validation | None:
-    if validate is None:
+def _validator(
+    recipe: Recipe, model: TMCIR, score_model: ScoreModel | None, accelerator: Accelerator
+) -> Callable[[], Score] | None:
+    """Return what scores the model on the validation split, in the precision of the training."""
+    if score_model is None:
         return None
     dataset = recipe.dataset.open("val")
-    return lambda model: validate(model, dataset)
+
+    def validate() -> Score:
+        with accelerator.autocast():
+            return score_model(model, dataset)
+
+    return validate

@@ -10,7 +10,7 @@ from tmcir.core.files import read_json, write_text
 from tmcir.data.dataset import Dataset
 from tmcir.models.baselines.weighted_sum import WeightedSum
 from tmcir.models.tmcir import TMCIR
-from tmcir.runs.checkpoint import Progress
+from tmcir.runs.checkpoint import TrainingState
 
 TUNE = "tune"
 SCORES = "scores.json"
@@ -22,7 +22,7 @@ ScoreWeights = Callable[[TMCIR, Dataset, int], Scores]
 """Scores evenly spaced weights of a weighted sum, as many as asked for, on a dataset."""
 
 
-def tune(model: TMCIR, score: Callable[[], Scores], folder: Path) -> Progress:
+def tune(model: TMCIR, score: Callable[[], Scores], folder: Path) -> TrainingState:
     """Give the model the weight with the best score, and say which of them that was.
 
     Of equally good weights the one nearest to 0.5, the plain sum, is taken. A grid and not a
@@ -43,4 +43,9 @@ def tune(model: TMCIR, score: Callable[[], Scores], folder: Path) -> Progress:
     ranked = [(value, -abs(weight - 0.5), weight) for weight, value in content["scores"]]
     value, _, weight = best = max(ranked)
     model.fusion.weight.fill_(weight)
-    return Progress(len(ranked), content["metric"], value, ranked.index(best) + 1)
+    return TrainingState(
+        step=len(ranked),
+        metric=content["metric"],
+        best_score=value,
+        best_step=ranked.index(best) + 1,
+    )

@@ -1,0 +1,168 @@
+"""Fitting a model to a stage: the stage as a job of the one training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from tmcir.core.errors import TMCIRError
+from tmcir.models.tmcir import TMCIR
+from tmcir.runs.checkpoint import TrainingState
+from tmcir.runs.loop import Job, Plan, Score, fit
+from tmcir.training.batches import Batch, Sample, make_batch
+from tmcir.training.gradients import StageModule, backward
+from tmcir.training.images import Crops, EncodedViews, Images, ImageStore
+from tmcir.training.recipe import StageSettings
+from tmcir.training.stages import Stage
+
+
+def train_stage(
+    model: TMCIR,
+    stage: Stage,
+    settings: StageSettings,
+    store: ImageStore,
+    folder: Path,
+    accelerator: Accelerator,
+    seed: int = 0,
+    checkpoint_minutes: float = 5.0,
+    validate: Callable[[], Score] | None = None,
+) -> TrainingState:
+    """Train a stage, or resume it at its last checkpoint; ``model`` ends with the best weights.
+
+    Args:
+        model: The model, changed in place.
+        stage: What a sample, an embedding and the loss are.
+        settings: How long, how fast.
+        store: Reads the images.
+        folder: Gets checkpoint, best weights, metrics and TensorBoard's events.
+        accelerator: Processes, devices and precision.
+        seed: Fixes order, texts, crops and dropout.
+        checkpoint_minutes: Minutes between checkpoints.
+        validate: Scores the model, to select the weights; None keeps the last.
+
+    Raises:
+        TMCIRError: Too few samples for a batch, a batch that the processes cannot share equally, a
+            loss that is not finite, or a checkpoint that does not fit.
+        ImageError: An image is missing or broken.
+    """
+    model.to(accelerator.device)
+    model.fusion.requires_grad_(stage.trains_method)
+    groups = parameter_groups(model, settings)
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
+    steps_per_epoch = _steps_per_epoch(stage, settings, accelerator)
+    images = _images(stage, settings, store, accelerator, seed)
+    micro_batch = settings.micro_batch_size or settings.batch_size
+
+    def seed_of(step: int) -> str:
+        return f"{seed} {stage.name} {step} {accelerator.process_index}"
+
+    def gradients(module: nn.Module, batch: Batch, step: int) -> Tensor:
+        batch = batch.to(accelerator.device)
+        return backward(module, stage, batch, micro_batch, accelerator, seed_of(step))
+
+    job = Job(
+        name=stage.name,
+        settings=f"stages.{stage.name}",
+        model=model,
+        module=StageModule(model, stage),
+        optimiser=optimiser,
+        batch=_batches(model, stage, settings, images, accelerator, steps_per_epoch, seed_of),
+        backward=gradients,
+        after_step=lambda: stage.after_step(model),
+        figures=lambda: {"temperature": model.encoder.clip.logit_scale.detach().neg().exp().item()},
+    )
+    plan = Plan(
+        steps=steps_per_epoch * settings.epochs,
+        warmup=settings.warmup,
+        max_gradient_norm=settings.max_gradient_norm,
+        average=settings.average,
+        validate_every=steps_per_epoch * settings.evaluate_every,
+        checkpoint_minutes=checkpoint_minutes,
+    )
+    return fit(job, plan, folder, accelerator, validate)
+
+
+def _images(
+    stage: Stage, settings: StageSettings, store: ImageStore, accelerator: Accelerator, seed: int
+) -> Images:
+    """Return what gives a step its images; what a frozen tower encodes once is encoded here."""
+    device = accelerator.device
+    if settings.views is None:
+        return Crops(store, settings.smallest_crop, device)
+    samples = stage.samples(0)
+    names = {sample.target for sample in samples}
+    names |= {sample.reference for sample in samples if sample.reference is not None}
+    accelerator.print(
+        f"{stage.name}  encodes {len(names)} images once; views of each: {settings.views}"
+    )
+    crop, autocast = settings.smallest_crop, accelerator.autocast
+    views = EncodedViews(store, settings.views, crop, f"{seed}", device, autocast)
+    views.encode(sorted(names))
+    return views
+
+
+def _steps_per_epoch(stage: Stage, settings: StageSettings, accelerator: Accelerator) -> int:
+    samples, batch_size = len(stage.samples(0)), settings.batch_size
+    key = f"stages.{stage.name}.batch_size"
+    if samples < batch_size:
+        raise TMCIRError(f"{samples} samples do not fill a batch of {batch_size}: lower {key}")
+    if batch_size % accelerator.num_processes:
+        raise TMCIRError(
+            f"{accelerator.num_processes} processes cannot share a batch of {batch_size}:"
+            f" change {key}"
+        )
+    return samples // batch_size
+
+
+def _batches(
+    model: TMCIR,
+    stage: Stage,
+    settings: StageSettings,
+    images: Images,
+    accelerator: Accelerator,
+    steps_per_epoch: int,
+    seed_of: Callable[[int], str],
+) -> Callable[[int], Batch]:
+    """Return what gives this process's share of a step's batch."""
+    share = settings.batch_size // accelerator.num_processes
+    offset = accelerator.process_index * share
+
+    @lru_cache(maxsize=1)
+    def samples_of(epoch: int) -> Sequence[Sample]:
+        return stage.samples(epoch)
+
+    def batch_of(step: int) -> Batch:
+        epoch, place = divmod(step, steps_per_epoch)
+        first = place * settings.batch_size + offset
+        chosen = samples_of(epoch)[first : first + share]
+        return make_batch(chosen, model.encoder, images, seed_of(step))
+
+    return batch_of
+
+
+def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, Any]]:
+    """Split what is trained by towers and method, and by matrices (decayed) and the rest."""
+    tower_rate = settings.tower_learning_rate
+    tower_rate = settings.learning_rate if tower_rate is None else tower_rate
+    if settings.lora is None:
+        model.encoder.requires_grad_(tower_rate > 0)
+    model.encoder.clip.logit_scale.requires_grad_(True)
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            tower = name.startswith("encoder.") and not name.endswith("logit_scale")
+            groups.setdefault((tower, parameter.ndim >= 2), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": tower_rate if tower else settings.learning_rate,
+            "weight_decay": settings.weight_decay if matrix else 0.0,
+        }
+        for (tower, matrix), parameters in groups.items()
+    ]
