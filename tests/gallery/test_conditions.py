@@ -29,6 +29,19 @@ def test_written_out() -> None:
     assert to_where([], COLUMNS) == ""
 
 
+def test_numbers_may_be_text() -> None:
+    large = str(2**53 + 1)
+    conditions = [
+        Condition("year", "in", [large, " -7 ", "2001.0"]),
+        Condition("price", ">=", "1.5e2"),
+        Condition("price", "<", "3"),
+        Condition("order", "=", "3"),
+    ]
+    assert to_where(conditions, COLUMNS) == (
+        f"`year` IN ({large}, -7, 2001) AND `price` >= 150.0 AND `price` < 3.0 AND `order` = '3'"
+    )
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     opened = open_store(tmp_path_factory.mktemp("shop") / "shop")
@@ -113,14 +126,23 @@ def test_the_store_finds_what_a_condition_means(store: Store, condition: Conditi
         (Condition("year", "like", 1), "unknown operator 'like'"),
         (Condition("year", "= 1 OR", 1), "unknown operator"),
         (
-            Condition("year", "=", "2001"),
-            "'year' takes a whole number of at most 64 bits, not 2001",
+            Condition("year", "=", "2001-05"),
+            "'year' takes a whole number of at most 64 bits, not 2001-05",
         ),
         (Condition("year", "=", True), "a whole number"),
         (Condition("year", "=", 2.5), "a whole number"),
         (Condition("year", "=", 2**63), "a whole number"),
         (Condition("year", "=", 10**5000), "a whole number"),
         (Condition("year", "=", [1]), "a whole number"),
+        (Condition("year", "=", "2.5"), "a whole number"),
+        (Condition("year", "=", str(2**63)), "a whole number"),
+        (Condition("year", "=", "9" * 5000), "a whole number"),
+        (Condition("year", "=", "\u0662"), "a whole number"),
+        (Condition("year", "=", ""), "a whole number"),
+        (Condition("price", "=", "1e999"), "a finite number"),
+        (Condition("price", "=", "nan"), "a number"),
+        (Condition("price", "=", "1_000"), "a number"),
+        (Condition("id", "=", "x" * 4097), "at most 4096 characters"),
         (Condition("price", "=", float("nan")), "a finite number"),
         (Condition("price", "=", 10**400), "a finite number"),
         (Condition("order", "=", 1), "takes text"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -15,10 +16,14 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains"]
 OPERATORS: tuple[Operator, ...] = get_args(Operator)
 MAXIMUM_CONDITIONS = 20
 MAXIMUM_VALUES = 100
+#: Characters of a text to compare metadata with.
 MAXIMUM_LENGTH = 200
+#: Characters of an id, the longest path of a file on Linux.
+MAXIMUM_ID = 4_096
 
 _ORDERED = ("<", "<=", ">", ">=")
 _LARGEST = 2**63 - 1
+_NUMERIC = re.compile(r"[+-]?(\d{1,30}|\d{1,30}\.\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,8 @@ class Condition:
         operator: One of `OPERATORS`. ``in`` takes a list; ``contains`` looks for a piece of text in
             any case; the others compare, text by its code points. A photo whose value is empty
             meets no condition, not even ``!=``, as in SQL.
-        value: A number for columns of numbers, text for columns of text, or a list of them.
+        value: A number for columns of numbers, text for columns of text, or a list of them. A
+            number may be written as text: JavaScript rounds whole numbers beyond 2**53.
     """
 
     column: str
@@ -87,7 +93,18 @@ def _list(condition: Condition) -> Sequence[object]:
     return values
 
 
+def _parsed(value: object) -> object:
+    """Return the number that a text is, or the value itself."""
+    if not isinstance(value, str) or not _NUMERIC.fullmatch(value.strip()):
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        return float(value)
+
+
 def _integer(column: str, value: object) -> str:
+    value = _parsed(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
@@ -96,6 +113,7 @@ def _integer(column: str, value: object) -> str:
 
 
 def _number(column: str, value: object) -> str:
+    value = _parsed(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _wrong(column, value, "a number")
     try:
@@ -110,8 +128,9 @@ def _number(column: str, value: object) -> str:
 def _text(column: str, value: object, change: Callable[[str], str] = str) -> str:
     if not isinstance(value, str):
         raise _wrong(column, value, "text")
-    if len(value) > MAXIMUM_LENGTH or not is_text(value) or "\0" in value:
-        raise _wrong(column, value, f"text of at most {MAXIMUM_LENGTH} characters in valid UTF-8")
+    limit = MAXIMUM_ID if column == "id" else MAXIMUM_LENGTH
+    if len(value) > limit or not is_text(value) or "\0" in value:
+        raise _wrong(column, value, f"text of at most {limit} characters in valid UTF-8")
     return "'" + change(value).replace("'", "''") + "'"
 
 
