@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 from tests.gallery.fake import FakeModel, draw_photos
 from tmcir.gallery import Gallery
 from tmcir.service import ServiceSettings, create_app
+from tmcir.service.server import server_config
 
 COLOURS = ("Red", "Navy Blue", "O'Green")
 
@@ -69,12 +70,9 @@ class Server:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}/"
-        config = uvicorn.Config(
-            create_app(gallery, ServiceSettings(title="Shop", **settings)),
-            port=port,
-            log_config=None,
-        )
-        self.server = uvicorn.Server(config)
+        self.port = port
+        given = ServiceSettings(title="Shop", **settings)
+        self.server = uvicorn.Server(server_config(gallery, given, "127.0.0.1", port))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
 
     def start(self) -> str:

@@ -166,7 +166,7 @@ def test_pixels_have_a_limit(serve: Callable[..., TestClient]) -> None:
         ({"offset": -1}, "offset:"),
         ({"offset": 10_001}, "offset:"),
         ({"turns": [{"text": "x" * 2_001}]}, "turns.0.text:"),
-        ({"turns": [{"item": "x" * 1_025}]}, "turns.0.item:"),
+        ({"turns": [{"item": "x" * 4_097}]}, "turns.0.item:"),
         ({"turns": [{"more_like": ["x"] * 33}]}, "turns.0.more_like:"),
         ({"filters": [{"column": "year", "operator": "=", "value": 1}] * 21}, "filters:"),
         ({"filters": [{"column": "year", "operator": "LIKE", "value": 1}]}, "filters.0.operator:"),

@@ -1,4 +1,4 @@
-"""Putting the service together."""
+"""The service as one ASGI app."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tmcir import __version__
 from tmcir.gallery import Gallery
 from tmcir.service.errors import add_error_handlers
 from tmcir.service.logs import log
-from tmcir.service.middleware import Guard, Limits, Observe
+from tmcir.service.middleware import Guard, Head, Limits, Observe
 from tmcir.service.page import page_routes
-from tmcir.service.routes import api, operations
+from tmcir.service.routes import api, operations, searches
 from tmcir.service.searcher import Searcher
 from tmcir.service.settings import ServiceSettings
 
@@ -48,16 +48,21 @@ def create_app(gallery: Gallery, settings: ServiceSettings | None = None) -> Fas
         log("closing")
         await searcher.close()
 
+    routers = (searches, api, operations, page_routes())
     app = FastAPI(
+        # as they are: including a router would build each route anew, and not by its own class
+        routes=[route for router in routers for route in router.routes],
         title="tmcir",
         version=__version__,
         description=_DESCRIPTION.strip(),
         openapi_url="/api/v1/openapi.json",
         docs_url=None,  # both fetch their scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name this host, not the proxy in front of it
         lifespan=lifespan,
         middleware=[
             Middleware(Observe, metrics=searcher.metrics),
+            Middleware(Head),
             *_cors(settings),  # before the guard: browsers ask for permission without a key
             Middleware(Guard, settings=settings),
             Middleware(Limits, settings=settings, metrics=searcher.metrics),
@@ -65,9 +70,6 @@ def create_app(gallery: Gallery, settings: ServiceSettings | None = None) -> Fas
     )
     app.state.searcher = searcher
     add_error_handlers(app)
-    app.include_router(api)
-    app.include_router(operations)
-    app.include_router(page_routes())
     return app
 
 

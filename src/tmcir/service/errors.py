@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,8 +14,9 @@ from starlette.responses import Response
 
 from tmcir.core.errors import ImageError, QueryError, TMCIRError, UnknownItemError
 from tmcir.service.logs import log_exception
+from tmcir.service.wording import describe
 
-#: How long a client that was turned away should wait, in seconds.
+#: Seconds that a client should wait before it repeats a request that was turned away.
 RETRY_AFTER = 1
 
 _CODES = {400: "bad_request", 401: "unauthorized", 404: "not_found", 405: "method_not_allowed"}
@@ -33,29 +33,29 @@ class ServiceError(HTTPException):
 
 
 def busy() -> ServiceError:
-    """Build the answer of a service that has as much to do as it takes on."""
-    return not_now("busy", f"too many requests at once; try again in {RETRY_AFTER} s")
+    """Return a 503 for a full queue."""
+    return unavailable("busy", f"too many requests at once; try again in {RETRY_AFTER} s")
 
 
-def not_now(code: str, message: str) -> ServiceError:
-    """Build the answer of a service that may do later what it cannot do now."""
+def unavailable(code: str, message: str) -> ServiceError:
+    """Return a 503 that asks the client to try again."""
     return ServiceError(503, code, message, {"Retry-After": str(RETRY_AFTER)})
 
 
 def error_response(error: HTTPException) -> Response:
-    """Return an error as the answer that clients get."""
+    """Return the answer to an error."""
     code = getattr(error, "code", None) or _CODES.get(error.status_code, "error")
     # A library's message may repeat the request; the standard's own words do not.
-    plain = HTTPStatus(error.status_code).phrase.lower()
-    message = error.detail if isinstance(error, ServiceError) else plain
+    phrase = HTTPStatus(error.status_code).phrase.lower()
+    message = error.detail if isinstance(error, ServiceError) else phrase
     # ASCII, so that a lone surrogate in a message cannot break the answer
     body = json.dumps({"error": {"code": code, "message": message}}).encode()
     return Response(body, error.status_code, error.headers, media_type="application/json")
 
 
 @contextmanager
-def refused(code: str) -> Iterator[None]:
-    """Turn complaints about what a client sent into answers of status 422 with this code."""
+def invalid_as(code: str) -> Iterator[None]:
+    """Turn the errors of a ``with`` into answers of status 422 with this code."""
     try:
         yield
     except TMCIRError as error:
@@ -67,11 +67,14 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        return error_response(error)
+        return error_response(_with_methods(error) if error.status_code == 405 else error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return error_response(ServiceError(422, "invalid_request", _describe(error)))
+        field = getattr(request.scope.get("route"), "body_field", None)
+        model = None if field is None else field.field_info.annotation
+        message = describe(error.errors(), model)
+        return error_response(ServiceError(422, "invalid_request", message))
 
     @app.exception_handler(TMCIRError)
     async def known(request: Request, error: TMCIRError) -> Response:
@@ -83,22 +86,13 @@ def add_error_handlers(app: FastAPI) -> None:
             return error_response(ServiceError(422, "invalid_image", str(error)))
         # Not the client's fault, and the message names folders of this machine.
         log_exception("gallery", error)
-        return error_response(
-            not_now("unavailable", "the gallery cannot answer now; try again later")
-        )
+        message = "the gallery cannot answer now; try again later"
+        return error_response(unavailable("unavailable", message))
 
 
-def _describe(error: RequestValidationError) -> str:
-    """Name every place that is wrong, without what stands there."""
-    problems = []
-    for problem in error.errors()[:10]:
-        place = ".".join(_shown(part) for part in problem["loc"][1:])
-        message = str(problem["msg"]).removeprefix("Value error, ")
-        problems.append(f"{place}: {message}" if place else message)
-    return "; ".join(problems)
-
-
-def _shown(part: Any) -> str:
-    """Return a piece of a place; an unknown key comes from the client and may be anything."""
-    text = str(part)
-    return text if len(text) <= 40 and text.isprintable() else "..."
+def _with_methods(error: HTTPException) -> HTTPException:
+    """Name the methods of a route; HEAD is answered wherever GET is."""
+    allowed = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",")}
+    methods = ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
+    message = f"this route takes {methods}"
+    return ServiceError(405, _CODES[405], message, {"Allow": methods})

@@ -18,7 +18,7 @@ from tmcir.service.logs import log, log_exception
 from tmcir.service.metrics import Metrics
 from tmcir.service.settings import ServiceSettings
 
-#: Bytes of a request that carries no image.
+#: Bytes of a request without an image: as many turns as there may be, each from the longest id.
 MAXIMUM_BODY = 256 * 1024
 
 _API = "/api/"
@@ -41,7 +41,7 @@ _HEADERS = {
 
 
 class Observe:
-    """Outermost: names a request, logs and counts it, and answers what nobody foresaw."""
+    """Outermost: names a request, logs and counts it, and answers unexpected errors with a 500."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -92,8 +92,33 @@ class Observe:
         )
 
 
+class Head:
+    """Answers HEAD like GET, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def answer(message: Message) -> None:
+            await send(
+                {**message, "body": b""} if message["type"] == "http.response.body" else message
+            )
+
+        # a copy: the HTTP server still has to see that no body is due
+        as_get = {**scope, "method": "GET"}
+        try:
+            await self._app(as_get, receive, answer)
+        finally:
+            scope["route"] = as_get.get("route")
+
+
 class Guard:
-    """Refuses hosts that are not ours and, where keys are set, requests without one."""
+    """Rejects unknown hosts and, where keys are set, requests without a key."""
 
     def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
         self._app = app
@@ -102,12 +127,12 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        if scope["type"] == "http" and (error := self._refusal(scope)) is not None:
+        if scope["type"] == "http" and (error := self._rejection(scope)) is not None:
             await error_response(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> ServiceError | None:
+    def _rejection(self, scope: Scope) -> ServiceError | None:
         headers = Headers(scope=scope)
         if self._hosts and _host_name(headers.get("host", "")) not in self._hosts:
             return ServiceError(
@@ -167,7 +192,7 @@ class Limits:
 
         try:
             async with asyncio.timeout(self._settings.timeout):
-                if (error := body.refusal()) is not None:
+                if (error := body.rejection()) is not None:
                     await error_response(error)(scope, receive, answer)
                     return
                 await self._app(scope, body.receive, answer)
@@ -176,9 +201,10 @@ class Limits:
                 raise  # half an answer is there: all that is left is to break it off
             limit = f"{self._settings.timeout:g} s"
             error = (
-                ServiceError(504, "timeout", f"no answer within {limit}; try again later")
-                if body.complete
-                else ServiceError(408, "timeout", f"the request was not here within {limit}")
+                # browsers and proxies repeat a 408 by themselves: only for a client that was slow
+                ServiceError(408, "timeout", f"the request did not arrive within {limit}")
+                if body.awaited
+                else ServiceError(504, "timeout", f"no answer within {limit}; try again later")
             )
             error.headers = {"Connection": "close"}
             await error_response(error)(scope, receive, answer)
@@ -193,20 +219,27 @@ class _Body:
         self._declared = headers.get("content-length", "0")
         form = headers.get("content-type", "").lower().startswith("multipart/form-data")
         self._limit = maximum_upload if form else MAXIMUM_BODY
+        self._encoding = headers.get("content-encoding", "identity").strip().lower()
         self._received = 0
-        self.complete = False
+        self._complete = False
+        self.awaited = False  # whether the app waits for more of the request
 
-    def refusal(self) -> ServiceError | None:
+    def rejection(self) -> ServiceError | None:
         """Return what is wrong with the head, before anything is read."""
         if self._declared.isdecimal() and int(self._declared[:20]) > self._limit:
             return self._too_large()
+        if self._encoding not in ("", "identity"):
+            message = "compressed bodies are not read; send it without Content-Encoding"
+            return ServiceError(415, "unsupported_media_type", message)
         return None
 
     async def receive(self) -> Message:
+        self.awaited = not self._complete
         message = await self._receive()
+        self.awaited = False
         if message["type"] == "http.request":
             self._received += len(message.get("body", b""))
-            self.complete = not message.get("more_body", False)
+            self._complete = not message.get("more_body", False)
             if self._received > self._limit:
                 raise self._too_large()
         return message

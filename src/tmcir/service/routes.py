@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Header, Path, Query, Request, UploadFile
-from pydantic import Json
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.routing import APIRoute
+from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from tmcir.gallery import Hit, Item
 from tmcir.gallery import Query as GalleryQuery
+from tmcir.gallery.conditions import MAXIMUM_ID
 from tmcir.models import Explanation
+from tmcir.service.bodies import JSONRoute, form_schema, opened_form
 from tmcir.service.metrics import Steps
 from tmcir.service.schemas import (
     MAXIMUM_FACET_VALUES,
@@ -50,8 +54,9 @@ _REASONS = {
     404: "There is no such photo.",
     408: "The request took too long to arrive.",
     413: "The request is too large.",
-    422: "Something in the request is no good; the message says what.",
-    503: "Too much to do at the moment; Retry-After says when to try again.",
+    415: "The request is of another type, or compressed.",
+    422: "Something in the request is not valid; the message says what.",
+    503: "The queue is full; Retry-After says when to try again.",
     504: "No answer in time.",
 }
 
@@ -61,21 +66,21 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 _ANY = (400, 401, 422, 503, 504)
-_POSTED = (400, 401, 404, 408, 413, 422, 503, 504)
-_EXAMPLE = '{"turns": [{"upload": true, "text": "in navy"}], "k": 20}'
+_POSTED = (400, 401, 404, 408, 413, 415, 422, 503, 504)
 _ID_NOTE = "The photo's path relative to the folder that was indexed."
-PhotoId = Annotated[str, Path(max_length=1_024, description=_ID_NOTE)]
-Upload = Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.")]
-SearchForm = Annotated[
-    Json[SearchRequest],
-    Form(description="The search as JSON, as for `/search`.", examples=[_EXAMPLE]),
-]
-TrailForm = Annotated[
-    Json[TrailRequest],
-    Form(description="The turns as JSON, as for `/explain`.", examples=[_EXAMPLE]),
-]
+PhotoId = Annotated[str, Path(max_length=MAXIMUM_ID, description=_ID_NOTE)]
 
-api = APIRouter(prefix="/api/v1")
+
+class _AnyPathRoute(APIRoute):
+    """A route whose ``{id:path}`` may have line ends: file names may have any character."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
+
+
+api = APIRouter(prefix="/api/v1", route_class=_AnyPathRoute)
+searches = APIRouter(prefix="/api/v1", route_class=JSONRoute)
 operations = APIRouter()
 
 
@@ -84,14 +89,14 @@ def _searcher(request: Request) -> Searcher:
     return found
 
 
-@api.post(
+@searches.post(
     "/search",
     summary="Search by text or from a photo of the gallery",
     tags=["search"],
     responses=_errors(*_POSTED),
 )
 async def search(request: Request, response: Response, body: SearchRequest) -> SearchAnswer:
-    """Return the photos nearest to what the turns amount to."""
+    """Return the photos nearest to the query of the turns."""
     return await _search(request, response, body, None)
 
 
@@ -100,22 +105,22 @@ async def search(request: Request, response: Response, body: SearchRequest) -> S
     summary="Search from an image that is sent along",
     tags=["search"],
     responses=_errors(*_POSTED),
+    openapi_extra=form_schema(SearchRequest),
 )
-async def search_upload(
-    request: Request, response: Response, image: Upload, query: SearchForm
-) -> SearchAnswer:
-    """Return the photos nearest to what the turns amount to; turns of `upload` use the image."""
-    return await _search(request, response, query, image)
+async def search_upload(request: Request, response: Response) -> SearchAnswer:
+    """Return the photos nearest to the query of the turns; turns of `upload` use the image."""
+    async with opened_form(request, SearchRequest) as (image, body):
+        return await _search(request, response, body, image)
 
 
-@api.post(
+@searches.post(
     "/explain",
     summary="Explain a query from a photo of the gallery",
     tags=["search"],
     responses=_errors(*_POSTED),
 )
 async def explain(request: Request, response: Response, body: TrailRequest) -> ExplainAnswer:
-    """Return gate, words and the patches that they absorbed."""
+    """Return gate, words and the patches that they merged with."""
     return await _explain(request, response, body, None)
 
 
@@ -124,12 +129,12 @@ async def explain(request: Request, response: Response, body: TrailRequest) -> E
     summary="Explain a query from an image that is sent along",
     tags=["search"],
     responses=_errors(*_POSTED),
+    openapi_extra=form_schema(TrailRequest),
 )
-async def explain_upload(
-    request: Request, response: Response, image: Upload, query: TrailForm
-) -> ExplainAnswer:
-    """Return gate, words and the patches that they absorbed."""
-    return await _explain(request, response, query, image)
+async def explain_upload(request: Request, response: Response) -> ExplainAnswer:
+    """Return gate, words and the patches that they merged with."""
+    async with opened_form(request, TrailRequest) as (image, body):
+        return await _explain(request, response, body, image)
 
 
 @api.get("/gallery", summary="Size, columns and limits", tags=["gallery"], responses=_errors(*_ANY))
@@ -270,9 +275,10 @@ async def _explain(
 ) -> ExplainAnswer:
     searcher = _searcher(request)
     steps = Steps(searcher.metrics)
-    told = await searcher.explain(body, None if image is None else image.file, steps)
+    stream = None if image is None else image.file
+    explanation = await searcher.explain(body, stream, steps)
     response.headers["Server-Timing"] = steps.header
-    return _explanation(told)
+    return _explanation(explanation)
 
 
 def _hit(hit: Hit) -> HitAnswer:
@@ -296,11 +302,13 @@ def _query(query: GalleryQuery) -> QueryAnswer:
     )
 
 
-def _explanation(told: Explanation) -> ExplainAnswer:
-    merged = told.merged or [[] for _ in told.words]
-    shares: Sequence[float | None] = told.image_share or [None for _ in told.words]
+def _explanation(explanation: Explanation) -> ExplainAnswer:
+    merged = explanation.merged or [[] for _ in explanation.words]
+    shares: Sequence[float | None] = explanation.image_share or [None for _ in explanation.words]
     return ExplainAnswer(
-        gate=None if told.gate is None else GateAnswer(image=told.gate[0], text=told.gate[1]),
+        gate=None
+        if explanation.gate is None
+        else GateAnswer(image=explanation.gate[0], text=explanation.gate[1]),
         words=[
             WordAnswer(
                 text=word,
@@ -310,17 +318,17 @@ def _explanation(told: Explanation) -> ExplainAnswer:
                 ],
                 image_share=share,
             )
-            for word, patches, share in zip(told.words, merged, shares, strict=True)
+            for word, patches, share in zip(explanation.words, merged, shares, strict=True)
         ],
-        grid=GridAnswer(rows=told.grid[0], columns=told.grid[1]),
+        grid=GridAnswer(rows=explanation.grid[0], columns=explanation.grid[1]),
         region=None
-        if told.region is None
+        if explanation.region is None
         else RegionAnswer(
-            left=told.region[0],
-            top=told.region[1],
-            right=told.region[2],
-            bottom=told.region[3],
+            left=explanation.region[0],
+            top=explanation.region[1],
+            right=explanation.region[2],
+            bottom=explanation.region[3],
         ),
-        matched_share=told.matched_share,
-        threshold=told.threshold,
+        matched_share=explanation.matched_share,
+        threshold=explanation.threshold,
     )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tmcir.gallery.conditions import (
     MAXIMUM_CONDITIONS,
+    MAXIMUM_ID,
     MAXIMUM_LENGTH,
     MAXIMUM_VALUES,
     Operator,
@@ -23,8 +24,9 @@ MAXIMUM_OFFSET = 10_000
 #: Most values of a column that are listed.
 MAXIMUM_FACET_VALUES = 100
 
-Id = Annotated[str, Field(min_length=1, max_length=1_024)]
-Scalar = int | float | Annotated[str, Field(max_length=MAXIMUM_LENGTH)]
+
+Id = Annotated[str, Field(min_length=1, max_length=MAXIMUM_ID)]
+Scalar = int | float | Annotated[str, Field(max_length=MAXIMUM_ID)]
 #: A metadata value.
 Cell = int | float | str | None
 _REFERENCE = "shoes/10015.jpg"

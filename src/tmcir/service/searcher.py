@@ -26,7 +26,7 @@ from tmcir.gallery import (
 )
 from tmcir.gallery.stores.base import Value
 from tmcir.models import Explanation
-from tmcir.service.errors import ServiceError, busy, not_now, refused
+from tmcir.service.errors import ServiceError, busy, invalid_as, unavailable
 from tmcir.service.metrics import Metrics, Steps
 from tmcir.service.schemas import MAXIMUM_FACET_VALUES, SearchRequest, TrailRequest
 from tmcir.service.settings import ServiceSettings
@@ -83,7 +83,7 @@ class Searcher:
             TMCIRError: The gallery cannot be read.
         """
         if not self._worker.alive:
-            raise not_now("closing", "the service is starting or shutting down")
+            raise unavailable("closing", "the service is starting or shutting down")
         await self.read(self.gallery.columns)
 
     async def read(self, work: Callable[[], T]) -> T:
@@ -105,7 +105,7 @@ class Searcher:
         where = None
         if conditions:
             columns = await self.read(self.gallery.columns)
-            with refused("invalid_filter"):
+            with invalid_as("invalid_filter"):
                 where = to_where(conditions, columns)
         query = await self._query(request, upload, steps)
         vector = await self._embed(query, steps)
@@ -186,7 +186,7 @@ class Searcher:
                 raise ServiceError(
                     422, "image_missing", "a turn starts from the upload, but no image was sent"
                 )
-            with refused("invalid_image"), steps.timed("decode"):
+            with invalid_as("invalid_image"), steps.timed("decode"):
                 image = await to_thread.run_sync(
                     self._decode, upload, limiter=self._decoding, abandon_on_cancel=True
                 )
@@ -201,7 +201,7 @@ class Searcher:
             )
             for turn in request.turns
         ]
-        with refused("invalid_query"):
+        with invalid_as("invalid_query"):
             query = to_query(turns)
         named = [*query.more_like, *query.less_like, *([query.item] if query.item else [])]
         # before it is queued, so that an unknown id spoils nobody else's batch
@@ -225,7 +225,7 @@ class Searcher:
         except BusyError:
             raise busy() from None
         except ClosedError:
-            raise not_now("closing", "the service is shutting down") from None
+            raise unavailable("closing", "the service is shutting down") from None
 
     def _page(
         self,

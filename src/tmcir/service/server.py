@@ -1,4 +1,4 @@
-"""Running the service on a port, until it is told to stop."""
+"""Running the service on a port, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,29 @@ from tmcir.core.errors import TMCIRError
 from tmcir.gallery import Gallery
 from tmcir.service.app import create_app
 from tmcir.service.logs import set_up_logging
+from tmcir.service.protocol import bounded_protocol
 from tmcir.service.settings import ServiceSettings
 
-#: Connections at once; beyond them the HTTP server itself turns clients away.
+#: Connections at once; beyond them the HTTP server itself answers with 503.
 MAXIMUM_CONNECTIONS = 1_000
+
+
+def server_config(
+    gallery: Gallery, settings: ServiceSettings, host: str, port: int
+) -> uvicorn.Config:
+    """Return how the HTTP server runs the service."""
+    return uvicorn.Config(
+        create_app(gallery, settings),
+        host=host,
+        port=port,
+        http=bounded_protocol(settings.timeout),
+        ws="none",
+        log_config=None,
+        access_log=False,  # the app's own log says more, and no paths
+        server_header=False,
+        limit_concurrency=MAXIMUM_CONNECTIONS,
+        timeout_graceful_shutdown=math.ceil(settings.timeout),
+    )
 
 
 def serve(gallery: Gallery, settings: ServiceSettings, host: str, port: int) -> None:
@@ -24,23 +43,12 @@ def serve(gallery: Gallery, settings: ServiceSettings, host: str, port: int) -> 
         TMCIRError: The address cannot be used.
     """
     set_up_logging()
-    config = uvicorn.Config(
-        create_app(gallery, settings),
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,  # the app's own log says more, and no paths
-        server_header=False,
-        limit_concurrency=MAXIMUM_CONNECTIONS,
-        timeout_graceful_shutdown=math.ceil(settings.timeout),
-    )
-    # Uvicorn ends by repeating the signal that it was told to stop with; having done so well is no
-    # reason to die of it.
+    # Uvicorn ends by raising again the signal that stopped it, which would end this process, too.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(gallery, settings, host, port))
     try:
         server.run()
-    except SystemExit:  # it has logged why: the port is taken, or not ours to take
+    except SystemExit:  # it has logged why: the port is taken, or needs other rights
         raise TMCIRError(f"{host}:{port}: cannot listen there; is the port taken?") from None
     if not server.started:
         raise TMCIRError("the service could not start; the log above says why")
