@@ -18,7 +18,9 @@ from typer.main import get_command
 from tmcir.benchmark import BenchmarkRecipe
 from tmcir.cli import app
 from tmcir.generation.recipe import EditorRecipe, GenerateRecipe
+from tmcir.models.methods import DEFAULT, composer_class, method_names
 from tmcir.runs.settings import choices
+from tmcir.training.methods import MethodSettings
 from tmcir.training.recipe import Recipe
 
 DOCS = Path(__file__).parent
@@ -83,12 +85,23 @@ def _settings(model: type[BaseModel], prefix: str, note: str = "") -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
         groups = choices(field.annotation)
+        if MethodSettings in groups:
+            rows += _methods(f"{prefix}{name}.")
+            continue
         for group in groups:
             chosen = f"{_only_value(group.model_fields['name'])}: " if len(groups) > 1 else ""
             rows += _settings(group, f"{prefix}{name}.", chosen)
         if not groups:
             default = "(required)" if field.default is PydanticUndefined else f"`{field.default}`"
             rows.append(f"| `{prefix}{name}` | {default} | {note}{field.description} |")
+    return rows
+
+
+def _methods(prefix: str) -> list[str]:
+    """Return the rows of a method's name, and of the settings of every method of the package."""
+    rows = [f"| `{prefix}name` | `{DEFAULT}` | {MethodSettings.model_fields['name'].description} |"]
+    for name in method_names():
+        rows += _settings(composer_class(name).Settings, prefix, f"{name}: ")
     return rows
 
 

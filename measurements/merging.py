@@ -32,15 +32,16 @@ def main() -> None:
     arguments = parser.parse_args()
 
     model = tmcir.load(arguments.model)
-    fusion = model.fusion
+    fusion = model.composer
     assert isinstance(fusion, AdaptiveTokenFusion)
     dataset = open_dataset("fashion-products", arguments.root, "test")
     triplets = dataset.triplets[: arguments.queries]
     with torch.inference_mode():
         image = model.image_features([dataset.image_path(one.reference) for one in triplets])
         text = model.text_features([one.text for one in triplets])
-    variants = {"no merge": (False, fusion.kappa), "merge": (True, fusion.kappa)}
-    variants["merge, kappa 0"] = (True, 0.0)
+    merger, settings = fusion.merger, fusion.merger.settings
+    changes = {"no merge": {"merge": False}, "merge": {}, "merge, kappa 0": {"kappa": 0.0}}
+    variants = {name: settings.model_copy(update=change) for name, change in changes.items()}
     print(f"{'queries at once':>16}{'':>16}{'tokens':>8}{'ms a query':>12}{'ratio':>8}")
     for size in (1, 32, len(triplets)):
         rows = torch.arange(size, device=model.device)
@@ -48,7 +49,7 @@ def main() -> None:
         least: dict[str, float] = {}
         tokens: dict[str, float] = {}
         for repeat in range(REPEATS + 3):
-            for name, (fusion.merge, fusion.kappa) in variants.items():
+            for name, merger.settings in variants.items():
                 began = time.perf_counter()
                 with torch.inference_mode():
                     merged = fusion(*chosen).merge

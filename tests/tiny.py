@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from tmcir.data.dataset import Dataset
-from tmcir.models.encoder import Encoder, build_clip
+from tmcir.models.encoders.clip import ClipEncoder, build_clip
 from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import TMCIR
 from tmcir.models.tokenizer import train_tokenizer
@@ -73,5 +73,5 @@ def build_model(
     texts = [text for _, texts in dataset.captions() for text in texts]
     tokenizer = train_tokenizer(texts, vocabulary_size=300, text_length=text_length)
     preprocessor = ImagePreprocessor(size=TOWERS["image_size"])
-    encoder = Encoder(build_clip(tokenizer, **TOWERS), tokenizer, preprocessor)
-    return TMCIR(encoder, {**METHODS[method], **fusion}, name="tiny", method=method).eval()
+    encoder = ClipEncoder(build_clip(tokenizer, **TOWERS), tokenizer, preprocessor)
+    return TMCIR(encoder, method, {**METHODS[method], **fusion}, name="tiny").eval()

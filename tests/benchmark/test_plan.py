@@ -29,7 +29,7 @@ def test_every_shipped_benchmark_fits_its_base(name: str, tmp_path: Path) -> Non
 
 
 def test_cells_with_one_alignment_share_it(catalogue: Path, tmp_path: Path) -> None:
-    wider = {"name": "wider", "group": "ablation", "overrides": {"model.fusion.hidden_size": 32}}
+    wider = {"name": "wider", "group": "ablation", "overrides": {"model.method.hidden_size": 32}}
     longer = {"name": "longer", "group": "ablation", "overrides": {"stages.align.epochs": 2}}
     without = {"name": "without", "group": "ablation", "overrides": {"stages.align": None}}
     path = write_benchmark(tmp_path, catalogue, SUM, wider, longer, without, TMCIR)

@@ -35,7 +35,7 @@ def test_scores_are_those_of_the_model_with_each_weight(
     metric, scores = score_weights(model, dataset, values=5)
     assert [weight for weight, _ in scores] == [0.0, 0.25, 0.5, 0.75, 1.0]
     for weight, value in scores:
-        model.fusion.weight.fill_(weight)
+        model.composer.weight.fill_(weight)
         assert validation_score(model, dataset) == (metric, value)
     assert len({value for _, value in scores}) > 1
 
@@ -70,5 +70,5 @@ def test_a_blank_text_asks_for_no_change(dataset: FashionProducts, model: TMCIR)
     blank = Blank(dataset.root, "val", queries=40)
     metric, scores = score_weights(model, blank, values=3)
     for weight, value in scores:
-        model.fusion.weight.fill_(weight)
+        model.composer.weight.fill_(weight)
         assert validation_score(model, blank) == (metric, value)

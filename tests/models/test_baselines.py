@@ -157,7 +157,7 @@ def be_word(model: TMCIR, word: str) -> None:
     """Let the mapping network return the embedding of one word, whatever the image."""
     token = model.encoder.tokenize([word])
     assert token.lengths.tolist() == [3], "not a word of one token"
-    output = model.fusion.mapping[-1]
+    output = model.composer.mapping[-1]
     output.weight.data.zero_()
     output.bias.data.copy_(model.encoder.word_embeddings(token.ids[0, 1]))
 
@@ -172,7 +172,7 @@ def test_a_pseudo_word_is_read_as_a_word_of_the_sentence(
     features = model.image_features(photos), model.text_features(texts)
     with torch.inference_mode():
         query = model.forward(*features).query
-        described = model.fusion.describe(features[0].pooled, model.encoder)
+        described = model.composer.describe(features[0].pooled, model.encoder)
     sentences = [f"red jeans for {text}" for text in texts]
     torch.testing.assert_close(query, model.encode_texts(sentences))
     torch.testing.assert_close(described, model.encode_texts(["red jeans"] * 4))
@@ -206,8 +206,8 @@ def test_gradients_reach_the_mapping_through_frozen_towers(
     model.encoder.requires_grad_(False)
     photos = [products.image_path(item.id) for item in products.items[:3]]
     image = model.image_features(photos).pooled.clone()
-    model.fusion.describe(image, model.encoder)[:, 0].sum().backward()
-    assert all(weight.grad.abs().sum() > 0 for weight in model.fusion.parameters())
+    model.composer.describe(image, model.encoder)[:, 0].sum().backward()
+    assert all(weight.grad.abs().sum() > 0 for weight in model.composer.parameters())
     assert all(weight.grad is None for weight in model.encoder.parameters())
 
 

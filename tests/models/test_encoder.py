@@ -11,8 +11,8 @@ from PIL import Image
 from torch.nn import functional
 
 from tmcir.models import TMCIR
+from tmcir.models.encoders.stem import ConvolutionalStem
 from tmcir.models.preprocessing import ImagePreprocessor
-from tmcir.models.stem import ConvolutionalStem
 from tmcir.models.tokenizer import train_tokenizer
 
 
@@ -25,7 +25,7 @@ def test_preprocessing_equals_that_of_transformers(size: tuple[int, int]) -> Non
         np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     )
     theirs = CLIPImageProcessor(**preprocessor.to_dict())(image, return_tensors="pt")
-    square = torch.from_numpy(preprocessor.square(image).copy()).permute(2, 0, 1)[None]
+    square = torch.from_numpy(preprocessor.resize(image).copy()).permute(2, 0, 1)[None]
     torch.testing.assert_close(
         preprocessor.normalise(square), theirs["pixel_values"], atol=1e-5, rtol=0
     )
@@ -33,7 +33,7 @@ def test_preprocessing_equals_that_of_transformers(size: tuple[int, int]) -> Non
 
 def test_padding_keeps_the_whole_image() -> None:
     image = Image.new("RGB", (40, 10), "red")
-    square = ImagePreprocessor(size=20, fit="pad").square(image)
+    square = ImagePreprocessor(size=20, fit="pad").resize(image)
     red = (square == [255, 0, 0]).all(axis=2)
     assert red.any(axis=1).sum() == 5 and red.any(axis=0).all()
     assert (square[0] == 255).all()
@@ -83,7 +83,7 @@ def test_the_tokenizer_reads_every_language_and_is_deterministic() -> None:
 
 def test_projected_tokens_live_in_the_joint_space(model: TMCIR, photos: list[Path]) -> None:
     features = model.image_features(photos)
-    assert features.tokens.shape == (5, model.encoder.patches, model.embedding_size)
+    assert features.tokens.shape == (5, model.encoder.image_tokens, model.embedding_size)
     tower = model.encoder.clip.vision_model
     with torch.no_grad():
         states = tower(pixel_values=model.preprocess(photos)).last_hidden_state

@@ -76,40 +76,44 @@ def test_the_square_is_the_one_that_the_model_sees() -> None:
 
 
 def test_words_of_one_text_have_colours_of_their_own() -> None:
-    told = replace(TOLD, merged=[[(1, 1, 1.0)], [(0, 0, 1.0)]], image_share=[0.5, 0.5])
-    first, second = explanation_overlays(told, picture())
+    explanation = replace(TOLD, merged=[[(1, 1, 1.0)], [(0, 0, 1.0)]], image_share=[0.5, 0.5])
+    first, second = explanation_overlays(explanation, picture())
     assert first.colour != second.colour
     assert "lower right" in first.description and "upper left" in second.description
-    together = np.asarray(merged_overlay(told, picture(), side=40))
+    together = np.asarray(merged_overlay(explanation, picture(), side=40))
     assert (together[:20, :20] != 212).any() and (together[22:38, 2:18] == 212).all()
 
 
-@pytest.mark.parametrize("told", [replace(TOLD, merged=[[], []]), Explanation(None, ["x"], (2, 2))])
-def test_without_merged_patches_there_are_no_overlays(told: Explanation) -> None:
-    assert explanation_overlays(told, picture()) == []
-    assert merged_overlay(told, picture()) is None
-    page = render_explanation(told, picture(), "in red")
+@pytest.mark.parametrize(
+    "explanation", [replace(TOLD, merged=[[], []]), Explanation(None, ["x"], (2, 2))]
+)
+def test_without_merged_patches_there_are_no_overlays(explanation: Explanation) -> None:
+    assert explanation_overlays(explanation, picture()) == []
+    assert merged_overlay(explanation, picture()) is None
+    page = render_explanation(explanation, picture(), "in red")
     assert len(read(page).named("img")) == 1
 
 
 def test_lines_for_a_terminal() -> None:
     assert explanation_lines(TOLD) == [
         "gate: image 0.50, text 1.50 (they sum to 2)",
-        "words took over 50% of the 2 x 2 patches (those with a cosine from 0.125 on)",
+        "words took over 50% of the 2 x 2 patches (those with a cosine of at least 0.125)",
         "  in   stays as it is",
         "  red  took over 2 of 4 patches, mostly upper centre; 25% of the merged word is image",
     ]
-    assert explanation_lines(Explanation(None, ["x"], (2, 2))) == [
-        "this method says nothing of how its queries come about"
+    nothing = Explanation(None, ["x"], (2, 2))
+    assert explanation_lines(nothing) == ["this method gives no explanation"]
+    assert explanation_lines(replace(nothing, similarity=(0.5, 0.25))) == [
+        "cosine of the query with the image 0.50, with the text 0.25"
     ]
 
 
 def test_the_page_is_one_file_and_escapes_everything(tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     picture().save(file)
-    told = replace(TOLD, words=["in", HOSTILE])
+    explanation = replace(TOLD, words=["in", HOSTILE])
     rows = [("image alone", [(HOSTILE, file), ("gone", tmp_path / "gone.png")])]
-    page = read(render_explanation(told, file, HOSTILE, rows))
+    page = read(render_explanation(explanation, file, HOSTILE, rows))
     assert not page.named("script") and not page.named("link")
     images = page.named("img")
     assert len(images) == 4 and all(image["alt"] for image in images)

@@ -12,20 +12,22 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from tmcir.models.features import ImageFeatures, TextFeatures
-from tmcir.models.fusion import AdaptiveTokenFusion
+from tmcir.models.fusion import AdaptiveTokenFusion, FusionSettings
 
 PATCHES, LENGTH, SIZE = 9, 5, 16
 
 
 def make_fusion(trained: bool = True, **settings: object) -> AdaptiveTokenFusion:
     torch.manual_seed(7)
-    fusion = AdaptiveTokenFusion(SIZE, PATCHES, LENGTH, hidden_size=12, heads=3, **settings)
+    chosen = FusionSettings(hidden_size=12, heads=3, **settings)
+    fusion = AdaptiveTokenFusion(SIZE, PATCHES, LENGTH, chosen)
     if trained:
         for parameter in fusion.parameters():
             parameter.data += 0.3 * torch.randn_like(parameter)
-        fusion.similarity_mean.fill_(0.02)
-        fusion.similarity_square.fill_(0.05)
-        fusion.statistics_steps.fill_(1)
+        statistics = fusion.merger.statistics
+        statistics.mean.fill_(0.02)
+        statistics.square.fill_(0.05)
+        statistics.steps.fill_(1)
     return fusion.double().eval()
 
 
@@ -60,29 +62,30 @@ def plain_query(
     def cos(a: torch.Tensor, b: torch.Tensor) -> float:
         return float((a / a.norm()) @ (b / b.norm()))
 
-    mean = float(fusion.similarity_mean)
-    theta = mean + fusion.kappa * math.sqrt(float(fusion.similarity_square) - mean**2)
-    if fusion.threshold is not None:
-        theta = fusion.threshold
+    merger, reader, settings = fusion.merger, fusion.reader, fusion.merger.settings
+    mean = float(merger.statistics.mean)
+    theta = mean + settings.kappa * math.sqrt(float(merger.statistics.square) - mean**2)
+    if settings.threshold is not None:
+        theta = settings.threshold
     members: dict[int, list[int]] = {j: [] for j in range(len(t))}
     absorbed = [0.0] * len(v)
     for i in range(len(v)):
         similarities = [cos(v[i], t[j]) for j in range(len(t))]
-        if not similarities or not fusion.merge:
+        if not similarities or not settings.merge:
             continue
         above = max(similarities) - theta
-        if fusion.match_temperature is None:
+        if settings.match_temperature is None:
             absorbed[i] = float(above >= 0)
         else:
-            absorbed[i] = 1 / (1 + math.exp(-above / fusion.match_temperature))
+            absorbed[i] = 1 / (1 + math.exp(-above / settings.match_temperature))
         if absorbed[i] > 0:
             members[similarities.index(max(similarities))].append(i)
 
     def place(position: torch.Tensor | float, kind: torch.Tensor | float) -> torch.Tensor:
-        return torch.zeros_like(fusion.query_token) + position + kind
+        return torch.zeros_like(reader.query_token) + position + kind
 
-    positions = fusion.text_positions, fusion.patch_positions
-    types = torch.zeros(3, len(fusion.query_token)) if fusion.types is None else fusion.types
+    positions = merger.text_positions, merger.patch_positions
+    types = torch.zeros(3, len(reader.query_token)) if merger.types is None else merger.types
     tokens, places, sizes = [], [], []
     for j in range(len(t)):
         token, size, merged = t[j], 1.0, 0.0
@@ -90,7 +93,7 @@ def plain_query(
         if members[j]:
             scores = torch.tensor(
                 [
-                    absorbed[i] * math.exp(cos(v[i], t[j]) / fusion.merge_temperature)
+                    absorbed[i] * math.exp(cos(v[i], t[j]) / settings.merge_temperature)
                     for i in members[j]
                 ],
                 dtype=torch.float64,
@@ -98,7 +101,7 @@ def plain_query(
             w = scores / scores.sum()
             merged = max(absorbed[i] for i in members[j])
             strongest = max(cos(v[i], t[j]) for i in members[j])
-            alpha = merged * torch.sigmoid(fusion.alpha_scale * strongest + fusion.alpha_offset)
+            alpha = merged * torch.sigmoid(merger.alpha_scale * strongest + merger.alpha_offset)
             mixed = sum(w[n] * v[i] for n, i in enumerate(members[j]))
             token = (1 - alpha) * t[j] + alpha * mixed
             if positions[1] is not None:
@@ -107,7 +110,7 @@ def plain_query(
             size += sum(absorbed[i] for i in members[j])
         tokens.append(token)
         places.append(place(position, (1 - merged) * types[0] + merged * types[2]))
-        sizes.append(size if fusion.sizes else 1.0)
+        sizes.append(size if settings.sizes else 1.0)
     for i in range(len(v)):
         if absorbed[i] < 1 - 1e-6:
             tokens.append(v[i])
@@ -115,12 +118,12 @@ def plain_query(
             sizes.append(1 - absorbed[i])
 
     pooled = fusion.pooled_norm(torch.cat([v0, t0]))
-    hidden = [fusion.query_token + fusion.pooled_input(pooled)]
+    hidden = [reader.query_token + reader.pooled_input(pooled)]
     for token, where in zip(tokens, places, strict=True):
-        hidden.append(fusion.token_input(fusion.token_norm(token)) + where)
+        hidden.append(reader.token_input(reader.token_norm(token)) + where)
     sequence = torch.stack(hidden)
     bias = torch.tensor([1, *sizes], dtype=torch.float64).log()
-    for layer in fusion.layers:
+    for layer in reader.layers:
         q, k, u = layer.query_key_value(layer.attention_norm(sequence)).chunk(3, dim=-1)
         heads = []
         for q_head, k_head, u_head in zip(
@@ -133,10 +136,10 @@ def plain_query(
             heads.append(torch.softmax(logits, dim=-1) @ u_head)
         sequence = sequence + layer.attention_output(torch.cat(heads, dim=-1))
         sequence = sequence + layer.mlp(layer.mlp_norm(sequence))
-    o = fusion.output_norm(sequence[0])
+    o = reader.output_norm(sequence[0])
     g_v, g_t = torch.ones(1), torch.ones(1)
     if fusion.gate is not None:
-        logits = fusion.gate(pooled)  # those of the image, then as many of the text
+        logits = fusion.gate.layers(pooled)  # those of the image, then as many of the text
         half = len(logits) // 2
         g_v, g_t = 2 * torch.softmax(torch.stack([logits[:half], logits[half:]]), dim=0)
     q = g_v * v0 + g_t * t0 + fusion.output.weight @ o
@@ -212,15 +215,14 @@ def test_padding_and_company_do_not_change_a_query(trained: bool) -> None:
 
 @pytest.mark.parametrize("kappa", [-1.0, 0.5, 100.0])
 def test_samples_grouped_by_length_are_read_as_all_together(kappa: float) -> None:
-    """Over frozen towers a large batch is read in groups: the same queries, the same gradients."""
+    """A large batch is read in groups: the same queries, the same gradients."""
     fusion = make_fusion(kappa=kappa)
     image, text = make_features([n % (LENGTH + 1) for n in range(37)])
     weights = torch.randn(37, SIZE, generator=torch.Generator().manual_seed(1))
     outputs, gradients = [], []
-    for towers_are_trained in (True, False):
-        image.tokens.requires_grad_(towers_are_trained)
+    for group_by_length in (False, True):
         fusion.zero_grad()
-        outputs.append(fusion(image, text))
+        outputs.append(fusion(image, text, group_by_length=group_by_length))
         (outputs[-1].query * weights).sum().backward()
         gradients.append([parameter.grad for parameter in fusion.parameters()])
     together, grouped = outputs
@@ -230,14 +232,14 @@ def test_samples_grouped_by_length_are_read_as_all_together(kappa: float) -> Non
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
-def test_a_layer_of_which_one_token_is_wanted_reads_all() -> None:
-    layer = make_fusion().layers[0]
+def test_a_layer_with_one_output_reads_all_tokens() -> None:
+    layer = make_fusion().reader.layers[0]
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randn(4, 6, 12, generator=generator, dtype=torch.float64)
     bias = torch.randn(4, 1, 1, 6, generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(layer(tokens, bias, wanted=1), layer(tokens, bias)[:, :1])
+    torch.testing.assert_close(layer(tokens, bias, num_outputs=1), layer(tokens, bias)[:, :1])
     changed = torch.cat([tokens[:, :-1], -tokens[:, -1:]], dim=1)
-    assert not layer(changed, bias, wanted=1).allclose(layer(tokens, bias)[:, :1], atol=1e-3)
+    assert not layer(changed, bias, num_outputs=1).allclose(layer(tokens, bias)[:, :1], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -342,9 +344,9 @@ def test_gradients_reach_both_modalities_through_the_merge() -> None:
     assert (image.tokens.grad.abs().sum(dim=-1) > 0).all()
     assert (text.tokens.grad[text.mask].abs().sum(dim=-1) > 0).all()
     assert (text.tokens.grad[~text.mask] == 0).all()
-    assert fusion.alpha_scale.grad is not None and fusion.alpha_scale.grad != 0
-    assert fusion.patch_positions.grad is not None
-    assert (fusion.patch_positions.grad.abs().sum(dim=-1) > 0).all()
+    assert fusion.merger.alpha_scale.grad is not None and fusion.merger.alpha_scale.grad != 0
+    assert fusion.merger.patch_positions.grad is not None
+    assert (fusion.merger.patch_positions.grad.abs().sum(dim=-1) > 0).all()
 
 
 def test_the_threshold_follows_running_statistics_of_content_only() -> None:
@@ -358,8 +360,10 @@ def test_the_threshold_follows_running_statistics_of_content_only() -> None:
         t = functional.normalize(text.tokens[n, :length], dim=-1)
         values.append((v @ t.T).flatten())
     seen = torch.cat(values)
-    torch.testing.assert_close(fusion.similarity_mean.double(), seen.mean(), atol=1e-6, rtol=0)
-    expected = seen.mean() + fusion.kappa * seen.std(unbiased=False)
+    torch.testing.assert_close(
+        fusion.merger.statistics.mean.double(), seen.mean(), atol=1e-6, rtol=0
+    )
+    expected = seen.mean() + fusion.merger.settings.kappa * seen.std(unbiased=False)
     threshold = fusion.eval()(image, text).merge.threshold
     torch.testing.assert_close(threshold.double(), expected.expand(2), atol=1e-6, rtol=0)
 
@@ -374,5 +378,5 @@ def test_statistics_do_not_depend_on_micro_batches() -> None:
         parts(image, text)  # a pass without gradients is not counted
     for fusion in (whole, parts):
         fusion.update_statistics()
-    torch.testing.assert_close(whole.similarity_mean, parts.similarity_mean)
-    torch.testing.assert_close(whole.similarity_square, parts.similarity_square)
+    torch.testing.assert_close(whole.merger.statistics.mean, parts.merger.statistics.mean)
+    torch.testing.assert_close(whole.merger.statistics.square, parts.merger.statistics.square)

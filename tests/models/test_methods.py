@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,12 +63,18 @@ def test_balance_and_blank_texts_work_for_every_method(
 
 
 def test_every_method_explains_what_it_can(any_model: TMCIR, photos: list[Path]) -> None:
-    told = any_model.explain(photos[0], "red striped jeans")
-    assert isinstance(told, Explanation)
-    assert told.words == ["red", "striped", "jeans"] and told.grid == (2, 2)
-    assert (told.gate is None) == (any_model.method in ("tirg", "pic2word"))
-    assert told.gate is None or sum(told.gate) == pytest.approx(2)
-    merge = (told.matched_share, told.merged, told.image_share, told.threshold)
+    explained = any_model.explain(photos[0], "red striped jeans")
+    assert isinstance(explained, Explanation)
+    assert explained.words == ["red", "striped", "jeans"] and explained.grid == (2, 2)
+    assert (explained.gate is None) == (any_model.method in ("tirg", "pic2word"))
+    assert explained.gate is None or sum(explained.gate) == pytest.approx(2)
+    query = any_model.compose(photos[:1], ["red striped jeans"])[0]
+    parts = any_model.encode_images(photos[:1]), any_model.encode_texts(["red striped jeans"])
+    assert explained.similarity == pytest.approx([float(part[0] @ query) for part in parts])
+    merge = (
+        *(explained.matched_share, explained.merged),
+        *(explained.image_share, explained.threshold),
+    )
     assert [part is None for part in merge] == [any_model.method != "tmcir"] * 4
 
 
@@ -75,9 +82,9 @@ def test_saving_and_loading_give_the_same_method(
     any_model: TMCIR, photos: list[Path], tmp_path: Path
 ) -> None:
     if any_model.method == "weighted-sum":
-        any_model.fusion.weight.fill_(0.3)
+        any_model.composer.weight.fill_(0.3)
     any_model.save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["method"] == any_model.method
+    assert json.loads((tmp_path / "config.json").read_text())["method"]["name"] == any_model.method
     loaded = tmcir.load(tmp_path, device="cpu")
     assert (loaded.method, loaded.identity) == (any_model.method, any_model.identity)
     assert torch.equal(loaded.compose(photos, TEXTS), any_model.compose(photos, TEXTS))
@@ -88,11 +95,11 @@ def test_every_method_has_gradients_in_towers_and_own_weights(
 ) -> None:
     model = build_model(products, method=any_model.method)
     if model.method == "tmcir":  # its output starts at zero, and lets nothing through
-        torch.nn.init.normal_(model.fusion.output.weight)
+        torch.nn.init.normal_(model.composer.output.weight)
     image = model.encoder.image_features(model.preprocess(photos))
     text = model.encoder.text_features(model.encoder.tokenize(TEXTS))
     model(image, text).query[:, 0].sum().backward()
-    own = dict(model.fusion.named_parameters())
+    own = dict(model.composer.named_parameters())
     assert [key for key, weight in own.items() if weight.grad is None] == []
     towers = model.encoder.clip.visual_projection, model.encoder.clip.text_projection
     assert all(tower.weight.grad.abs().sum() > 0 for tower in towers)
@@ -108,42 +115,25 @@ def test_identities_of_methods_differ(products: FashionProducts) -> None:
     assert model.identity != before
 
 
-def test_a_model_from_before_there_were_methods_still_loads(
-    products: FashionProducts, photos: list[Path], tmp_path: Path
+def test_the_identity_knows_settings_and_preprocessing_but_no_name(
+    products: FashionProducts,
 ) -> None:
-    model = build_model(products)
-    model.save_pretrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    assert config.pop("method") == "tmcir"
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    loaded = tmcir.load(tmp_path, device="cpu")
-    assert (loaded.method, loaded.identity) == ("tmcir", model.identity)
-    assert torch.equal(loaded.compose(photos, TEXTS), model.compose(photos, TEXTS))
-
-
-def test_the_identity_of_our_own_method_is_what_it_always_was(products: FashionProducts) -> None:
-    """Galleries name it: worked out here as it was before there were other methods."""
-    import hashlib
-
-    model = build_model(products)
-    towers = model.encoder.clip.config
-    shapes = [
-        [tower.hidden_act, tower.num_attention_heads, tower.layer_norm_eps]
-        for tower in (towers.vision_config, towers.text_config)
-    ]
-    settings = [shapes, model.fusion_settings, model.encoder.preprocessor.to_dict()]
-    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
-    for key, value in sorted(model.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy())
-    assert model.identity == digest.hexdigest()
+    model, other = build_model(products), build_model(products, kappa=2.0)
+    other.load_state_dict(model.state_dict())
+    assert model.identity != other.identity
+    before = model.identity
+    model.name = "renamed"
+    assert model.identity == before
+    model.encoder.preprocessor = replace(model.encoder.preprocessor, fit="pad")
+    assert model.identity != before
 
 
 @pytest.mark.parametrize(
     ("method", "settings", "expected"),
     [
         ("combine", {}, "unknown method 'combine': did you mean 'combiner'?"),
-        ("tirg", {"dropout": 0.5}, "method tirg: settings .*dropout"),
+        ("tirg", {"dropout": 0.5}, "method tirg: dropout: .*not permitted"),
+        ("combiner", {"dropout": 1}, "method combiner: dropout: .*less than 1"),
     ],
 )
 def test_an_unknown_method_or_setting_is_named(
@@ -156,7 +146,7 @@ def test_an_unknown_method_or_setting_is_named(
 def test_a_directory_of_a_method_that_is_unknown_is_explained(model: TMCIR, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     text = (tmp_path / "config.json").read_text()
-    (tmp_path / "config.json").write_text(text.replace('"method": "tmcir"', '"method": "later"'))
+    (tmp_path / "config.json").write_text(text.replace('"name": "tmcir"', '"name": "later"'))
     with pytest.raises(TMCIRError, match="unknown method 'later'"):
         tmcir.load(tmp_path)
 

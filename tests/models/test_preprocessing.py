@@ -37,7 +37,7 @@ def noise(width: int, height: int) -> Image.Image:
 )
 def test_the_centre_square_is_cut_out(size: tuple[int, int], rows: slice, columns: slice) -> None:
     image = noise(*size)
-    square = ImagePreprocessor(size=4).square(image)
+    square = ImagePreprocessor(size=4).resize(image)
     assert square.dtype == np.uint8
     assert np.array_equal(square, np.asarray(image)[rows, columns])
 
@@ -65,7 +65,7 @@ def test_the_shorter_side_is_resized_and_the_longer_follows(
 ) -> None:
     image = noise(*size)
     expected = np.asarray(image.resize(resized, kind).crop(box))
-    square = ImagePreprocessor(size=32, resample=resample).square(image)
+    square = ImagePreprocessor(size=32, resample=resample).resize(image)
     assert np.array_equal(square, expected)
 
 
@@ -89,13 +89,13 @@ def test_whole_pixels_are_not_lost_to_rounding(
     whole = image.resize(resized, Image.Resampling.BICUBIC)
     expected = np.asarray(whole.crop((left, top, left + size, top + size)))
     # transformers: int(shortest_edge * long / short), in this order.
-    assert np.array_equal(ImagePreprocessor(size=size).square(image), expected)
+    assert np.array_equal(ImagePreprocessor(size=size).resize(image), expected)
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 40), st.sampled_from(["crop", "pad"]))
 def test_every_image_becomes_a_square(width: int, height: int, size: int, fit: Any) -> None:
-    square = ImagePreprocessor(size=size, fit=fit).square(noise(width, height))
+    square = ImagePreprocessor(size=size, fit=fit).resize(noise(width, height))
     assert square.shape == (size, size, 3)
     assert square.dtype == np.uint8
 
@@ -121,7 +121,7 @@ def test_every_image_becomes_a_square(width: int, height: int, size: int, fit: A
 def test_padding_keeps_the_whole_image_on_white(
     size: tuple[int, int], rows: slice, columns: slice
 ) -> None:
-    square = ImagePreprocessor(size=20, fit="pad").square(Image.new("RGB", size, (200, 0, 50)))
+    square = ImagePreprocessor(size=20, fit="pad").resize(Image.new("RGB", size, (200, 0, 50)))
     expected = np.full((20, 20, 3), 255, dtype=np.uint8)
     expected[rows, columns] = (200, 0, 50)
     assert np.array_equal(square, expected)
@@ -131,7 +131,7 @@ def test_padding_keeps_the_whole_image_on_white(
 @given(st.integers(1, 200), st.integers(1, 200))
 def test_padding_keeps_the_aspect(width: int, height: int) -> None:
     size = 24
-    square = ImagePreprocessor(size=size, fit="pad").square(Image.new("RGB", (width, height)))
+    square = ImagePreprocessor(size=size, fit="pad").resize(Image.new("RGB", (width, height)))
     dark = (square == 0).all(axis=2)
     # The black part is one rectangle, as long as the square, its sides in the image's ratio.
     rows, columns = int(dark.any(axis=1).sum()), int(dark.any(axis=0).sum())
@@ -147,7 +147,7 @@ def test_padding_keeps_the_aspect(width: int, height: int) -> None:
 
 def test_padding_does_not_change_what_fits() -> None:
     image = noise(8, 5)
-    square = ImagePreprocessor(size=8, fit="pad").square(image)
+    square = ImagePreprocessor(size=8, fit="pad").resize(image)
     assert np.array_equal(square[1:6], np.asarray(image))
 
 

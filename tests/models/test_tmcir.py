@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel
 
 import tmcir
-from tests.tiny import build_model, draw_catalogue
+from tests.tiny import FUSION, build_model, draw_catalogue
 from tmcir.core.errors import ImageError, TMCIRError
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.models import TMCIR
@@ -25,7 +26,7 @@ TEXTS = ["red jeans", "for women", "striped", "in blue instead of green", "GrÃ¶Ã
 def trained(products: FashionProducts) -> TMCIR:
     """A model whose fusion no longer is the sum."""
     model = build_model(products)
-    torch.nn.init.normal_(model.fusion.output.weight)
+    torch.nn.init.normal_(model.composer.output.weight)
     return model
 
 
@@ -111,17 +112,18 @@ def test_misuse_of_compose_is_explained(model: TMCIR, photos: list[Path]) -> Non
 def test_the_mode_is_left_as_it_was(model: TMCIR, photos: list[Path]) -> None:
     model.train()
     try:
-        steps = model.fusion.statistics_steps.item()
+        steps = model.composer.merger.statistics.steps.item()
         model.compose(photos, TEXTS)
         assert model.training
-        model.fusion.update_statistics()
-        assert model.fusion.statistics_steps.item() == steps
+        model.composer.update_statistics()
+        assert model.composer.merger.statistics.steps.item() == steps
     finally:
         model.eval()
 
 
 def test_explain_accounts_for_every_patch(trained: TMCIR, photos: list[Path]) -> None:
-    trained.fusion.kappa = -100.0  # every patch finds a word
+    merger = trained.composer.merger
+    merger.settings = merger.settings.model_copy(update={"kappa": -100.0})  # all patches match
     explanation = trained.explain(photos[0], "red striped jeans")
     assert explanation.words == ["red", "striped", "jeans"]
     rows, columns = explanation.grid
@@ -138,7 +140,7 @@ def test_explain_accounts_for_every_patch(trained: TMCIR, photos: list[Path]) ->
 def test_saving_and_loading_give_the_same_model(
     trained: TMCIR, photos: list[Path], tmp_path: Path
 ) -> None:
-    trained.fusion.statistics_steps += 1
+    trained.composer.merger.statistics.steps += 1
     trained.save_pretrained(tmp_path / "model")
     names = {path.name for path in (tmp_path / "model").iterdir()}
     assert names == {
@@ -152,7 +154,7 @@ def test_saving_and_loading_give_the_same_model(
     loaded = tmcir.load(tmp_path / "model", device="cpu")
     assert loaded.identity == trained.identity
     assert torch.equal(loaded.compose(photos, TEXTS), trained.compose(photos, TEXTS))
-    trained.fusion.alpha_offset.data += 1
+    trained.composer.merger.alpha_offset.data += 1
     assert loaded.identity != trained.identity
 
 
@@ -169,7 +171,7 @@ def test_files_of_half_the_size_load_as_float32(
     assert sizes[0] < 0.6 * sizes[1]
     loaded = TMCIR.from_pretrained(tmp_path / "half")
     assert {weight.dtype for weight in loaded.parameters()} == {torch.float32}
-    assert loaded.encoder.clip.logit_scale.equal(model.encoder.clip.logit_scale)
+    assert loaded.encoder.logit_scale.equal(model.encoder.logit_scale)
     texts = ["in red"] * len(photos)
     torch.testing.assert_close(
         loaded.compose(photos, texts), model.compose(photos, texts), atol=2e-3, rtol=0
@@ -180,28 +182,40 @@ def test_files_of_half_the_size_load_as_float32(
     assert TMCIR.from_pretrained(tmp_path / "again").identity == loaded.identity
 
 
-def test_a_model_of_the_first_format_composes_as_it_did(
-    model: TMCIR, photos: list[Path], tmp_path: Path
+@pytest.mark.parametrize(("method", "settings"), [("tmcir", FUSION), ("tirg", {})])
+def test_a_model_of_format_2_composes_as_it_did(
+    model: TMCIR, photos: list[Path], tmp_path: Path, method: str, settings: dict[str, int]
 ) -> None:
-    """Its gate was one pair of weights, and read the pooled embeddings as they are."""
-    settings = {"hidden_size": 12, "heads": 3, "gate": "scalar", "pooled_norm": False}
-    old = TMCIR(model.encoder, settings).eval()
-    for parameter in old.fusion.parameters():
+    """Its composer was called fusion, in one module."""
+    new = TMCIR(model.encoder, method, settings).eval()
+    for parameter in new.composer.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    old.save_pretrained(tmp_path / "model")
-    config = json.loads((tmp_path / "model" / "config.json").read_text())
-    del config["fusion"]["pooled_norm"]
-    config |= {"format": "tmcir-1", "fusion": {**config["fusion"], "gate": True}}
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
-    loaded = tmcir.load(tmp_path / "model", device="cpu")
-    old._first_settings = config["fusion"]  # as a version of that time named them
-    assert loaded.identity == old.identity
+    new.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    old = {"format": "tmcir-2", "clip": config["encoder"]["clip"], "method": method}
+    (tmp_path / "config.json").write_text(json.dumps(old | {"fusion": settings}))
+    weights = {_name_in_format_2(name): value for name, value in new.state_dict().items()}
+    assert len(weights) == len(new.state_dict())
+    save_file(weights, tmp_path / "model.safetensors")
+    loaded = tmcir.load(tmp_path, device="cpu")
+    assert loaded.identity == new.identity
     texts = ["in red", "longer"]
-    torch.testing.assert_close(loaded.compose(photos[:2], texts), old.compose(photos[:2], texts))
-    del config["fusion"]
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    torch.testing.assert_close(loaded.compose(photos[:2], texts), new.compose(photos[:2], texts))
+    del old["clip"]
+    (tmp_path / "config.json").write_text(json.dumps(old))
     with pytest.raises(TMCIRError, match="not a usable model directory"):
-        tmcir.load(tmp_path / "model", device="cpu")
+        tmcir.load(tmp_path, device="cpu")
+
+
+def _name_in_format_2(name: str) -> str:
+    for new, old in (
+        ("merger.statistics.mean", "similarity_mean"),
+        ("merger.statistics.square", "similarity_square"),
+        ("merger.statistics.steps", "statistics_steps"),
+        *(("merger.", ""), ("reader.", ""), ("gate.layers.", "gate.")),
+    ):
+        name = name.replace(f"composer.{new}", f"fusion.{old}")
+    return name.replace("composer.", "fusion.")
 
 
 def test_the_model_card_survives_saving(model: TMCIR, tmp_path: Path) -> None:
@@ -257,7 +271,7 @@ def test_a_damaged_model_directory_is_explained(
 def test_weights_of_another_architecture_are_refused(model: TMCIR, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
-    config["fusion"]["layers"] = 2
+    config["method"]["layers"] = 2
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
     with pytest.raises(TMCIRError, match="cannot load the weights"):
         tmcir.load(tmp_path / "model")
@@ -288,7 +302,7 @@ def test_draw_catalogue_is_deterministic(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("config.json", '"fusion"', '"fusion_"'),
+        ("config.json", '"encoder"', '"encoder_"'),
         ("config.json", '"hidden_size": 16', '"hidden_size": "x"'),
         ("preprocessor_config.json", "{", "["),
         ("tokenizer.json", "{", ""),

@@ -11,7 +11,7 @@ import torch
 
 import tmcir
 from tests.commands import run
-from tests.tiny import FUSION, METHODS
+from tests.tiny import METHODS
 from tests.training.test_run import losses, write_recipe
 from tmcir.core.errors import TMCIRError
 from tmcir.evaluation import Report, score_weights, validation_score
@@ -25,9 +25,8 @@ def model_settings(method: str, source: str | None = None) -> dict[str, Any]:
     from tests.tiny import TOWERS
 
     towers = {"build": {**TOWERS, "vocabulary_size": 300, "text_length": 12}}
-    own = {} if method == "tmcir" else METHODS[method]
     base = towers if source is None else {"source": source}
-    return {**base, "fusion": FUSION, "method": {"name": method, **own}}
+    return {**base, "method": {"name": method, **METHODS[method]}}
 
 
 @pytest.mark.parametrize("method", method_names())
@@ -124,7 +123,7 @@ def test_the_weighted_sum_is_tuned_on_validation(catalogue: Path, tmp_path: Path
     content = json.loads((tmp_path / "run" / "tune" / "scores.json").read_text())
     best = max(score for _, score in content["scores"])
     model = tmcir.load(folder, device="cpu")
-    assert [model.fusion.weight.item(), best] in content["scores"]
+    assert [model.composer.weight.item(), best] in content["scores"]
     assert f"| tune | 5 | {content['metric']} {best:.2f}" in (folder / "README.md").read_text()
 
     before = {file.name: file.read_bytes() for file in folder.iterdir()}

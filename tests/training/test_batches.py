@@ -293,7 +293,7 @@ def test_images_are_read_once(colours: Colours, model: TMCIR) -> None:
     store.get(["c"])
     assert colours.reads == {"a": 1, "b": 1, "c": 1}
     assert pixels.shape == (4, 3, 16, 16) and pixels.dtype == torch.uint8
-    assert pixels.equal(model.squares([colours.root / f"{name}.png" for name in "babc"]))
+    assert pixels.equal(model.read_pixels([colours.root / f"{name}.png" for name in "babc"]))
 
 
 def test_without_memory_nothing_is_kept_and_the_pixels_are_the_same(

@@ -33,7 +33,7 @@ def build(
     dataset = FashionProducts(catalogue, "train")
     model = build_model(dataset, method=method, **settings).train()
     if method == "tmcir":
-        torch.nn.init.normal_(model.fusion.output.weight, std=0.1)
+        torch.nn.init.normal_(model.composer.output.weight, std=0.1)
     stages = {
         "align": lambda: align(make_pairing(AlignSettings(), dataset), 0, False),
         "invert": lambda: invert(dataset, 0, True),

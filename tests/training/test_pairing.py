@@ -235,7 +235,7 @@ def write_recipe(path: Path, catalogue: Path, **align: Any) -> Path:
         "name": "tiny",
         "description": "a tiny run",
         "dataset": {"name": "fashion-products", "root": str(catalogue)},
-        "model": {"build": {**TOWERS, "vocabulary_size": 300, "text_length": 12}, "fusion": FUSION},
+        "model": {"build": {**TOWERS, "vocabulary_size": 300, "text_length": 12}, "method": FUSION},
         "stages": {"align": stage},
         "output": str(path.with_suffix("")),
     }

@@ -29,7 +29,7 @@ def write_recipe(path: Path, catalogue: Path, **changes: Any) -> Path:
         "name": "tiny",
         "description": "a tiny run",
         "dataset": {"name": "fashion-products", "root": str(catalogue)},
-        "model": {"build": {**TOWERS, "vocabulary_size": 300, "text_length": 12}, "fusion": FUSION},
+        "model": {"build": {**TOWERS, "vocabulary_size": 300, "text_length": 12}, "method": FUSION},
         "stages": {"align": {**stage}, "fuse": {**stage}},
         "checkpoint_minutes": 0.0001,
         "output": str(path.with_suffix("")),
@@ -72,7 +72,7 @@ def test_a_run_learns_and_its_model_loads(catalogue: Path, tmp_path: Path) -> No
     progress = json.loads((folder.parent / "fuse" / "model" / "training.json").read_text())
     assert progress["best_score"] > 75
     model = tmcir.load(folder, device="cpu")
-    assert model.fusion.statistics_steps == progress["best_step"]
+    assert model.composer.merger.statistics.steps == progress["best_step"]
     assert sorted((tmp_path / "run" / "fuse" / "tensorboard").iterdir())
 
 
@@ -94,7 +94,7 @@ def test_one_model_learns_from_two_datasets(
     progress = json.loads((folder.parent / "fuse" / "model" / "training.json").read_text())
     assert progress["metric"] == "R@10"
     assert "note: cirr is left out of the mixture" in capsys.readouterr().out
-    assert tmcir.load(folder, device="cpu").fusion.statistics_steps > 0
+    assert tmcir.load(folder, device="cpu").composer.merger.statistics.steps > 0
 
 
 def test_two_processes_train_both_stages(catalogue: Path, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_two_processes_train_both_stages(catalogue: Path, tmp_path: Path) -> Non
     assert [process.wait(timeout=240) for process in processes] == [0, 0]
     for name in ("align", "fuse"):
         assert len(losses(tmp_path / "run", name)) >= 2
-    assert tmcir.load(tmp_path / "run" / "model", device="cpu").fusion.statistics_steps > 0
+    assert tmcir.load(tmp_path / "run" / "model", device="cpu").composer.merger.statistics.steps > 0
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(catalogue: Path, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_frozen_towers_stay_as_they_are(catalogue: Path, tmp_path: Path) -> None
             write_recipe(
                 tmp_path / "b.yaml",
                 catalogue,
-                model={"source": str(first), "fusion": FUSION},
+                model={"source": str(first), "method": FUSION},
                 stages={"fuse": frozen},
             )
         )
@@ -168,7 +168,7 @@ def test_over_frozen_towers_a_run_learns_from_views(catalogue: Path, tmp_path: P
         load_recipe(write_recipe(tmp_path / "a.yaml", catalogue, stages={"align": stage}))
     )
     frozen = {**stage, "learning_rate": 2.0e-3, "tower_learning_rate": 0.0, "views": 2}
-    model = {"source": str(towers), "fusion": FUSION}
+    model = {"source": str(towers), "method": FUSION}
     path = write_recipe(tmp_path / "b.yaml", catalogue, model=model, stages={"fuse": frozen})
     trained = train(load_recipe(path))
     before, after = (tmcir.load(folder, device="cpu").state_dict() for folder in (towers, trained))
@@ -185,7 +185,7 @@ def test_a_run_goes_on_from_towers_or_from_a_whole_model(
     stage = {"epochs": 1, "batch_size": 16, "learning_rate": 2.0e-3}
     first = train(load_recipe(write_recipe(tmp_path / "a.yaml", catalogue, stages={"fuse": stage})))
     hardly = {**stage, "learning_rate": 1.0e-9}
-    model = {"source": str(first), **({"keep_method": True} if kept else {"fusion": FUSION})}
+    model = {"source": str(first), **({"keep_method": True} if kept else {"method": FUSION})}
     path = write_recipe(tmp_path / "b.yaml", catalogue, model=model, stages={"fuse": hardly})
     second = train(load_recipe(path))
     before, after = (tmcir.load(folder, device="cpu").state_dict() for folder in (first, second))
@@ -214,7 +214,7 @@ def test_a_method_that_the_source_has_not_cannot_be_kept(catalogue: Path, tmp_pa
     ("model", "problem"),
     [
         ({"build": {}, "keep_method": True}, "keep_method needs a source"),
-        ({"source": "a", "keep_method": True, "fusion": FUSION}, "give no method and no fusion"),
+        ({"source": "a", "keep_method": True, "method": FUSION}, "give no method"),
     ],
 )
 def test_a_method_is_kept_from_a_source_alone(

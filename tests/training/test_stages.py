@@ -37,7 +37,7 @@ def colours(tmp_path: Path) -> Colours:
 @pytest.fixture
 def model(colours: Colours) -> TMCIR:
     model = build_model(colours)
-    torch.nn.init.normal_(model.fusion.output.weight)
+    torch.nn.init.normal_(model.composer.output.weight)
     return model
 
 
@@ -143,7 +143,7 @@ def test_inversion_compares_each_image_with_its_sentence(colours: Colours) -> No
     pairs = invert(colours, 0, True).embed(model, batch_of(samples, model, colours))
     images = model.encode_images([colours.image_path(name) for name in "bab"])
     torch.testing.assert_close(pairs.left.detach(), images)
-    sentences = model.fusion.describe(images, model.encoder)
+    sentences = model.composer.describe(images, model.encoder)
     torch.testing.assert_close(pairs.right, sentences)
     assert pairs.groups[0] == pairs.groups[2] != pairs.groups[1]
     assert pairs.hard_negatives is None
@@ -238,7 +238,7 @@ def test_fusion_compares_each_query_with_its_target(
         torch.testing.assert_close(pairs.hard_negatives.detach(), model.encode_images(references))
     pairs.left[0, 0].backward()
     gradients = [
-        model.fusion.output.weight.grad,
+        model.composer.output.weight.grad,
         model.encoder.clip.visual_projection.weight.grad,
         model.encoder.clip.text_projection.weight.grad,
     ]
@@ -250,10 +250,10 @@ def test_only_fusion_updates_the_statistics(colours: Colours, model: TMCIR) -> N
     first, second = align(captions(colours), 0, False), fuse(colours, True, True)
     second.embed(model, batch_of(list(second.samples(0)), model, colours))
     first.after_step(model)
-    assert model.fusion.statistics_steps.item() == 0
+    assert model.composer.merger.statistics.steps.item() == 0
     second.after_step(model)
-    assert model.fusion.statistics_steps.item() == 1
-    assert model.fusion.similarity_square > 0
+    assert model.composer.merger.statistics.steps.item() == 1
+    assert model.composer.merger.statistics.square > 0
 
 
 # Loss and temperature
@@ -290,7 +290,7 @@ def test_the_scale_is_one_over_tau_and_at_most_100(
     colours: Colours, model: TMCIR, name: str, inverse_temperature: float, scale: float
 ) -> None:
     stage = align(captions(colours), 0, False) if name == "align" else fuse(colours, True, True)
-    model.encoder.clip.logit_scale.data.fill_(math.log(inverse_temperature))
+    model.encoder.logit_scale.data.fill_(math.log(inverse_temperature))
     pairs = stage.embed(model, batch_of(list(stage.samples(0)), model, colours))
     assert pairs.scale.item() == pytest.approx(scale, rel=1e-5)
 
@@ -300,7 +300,7 @@ def test_the_temperature_learns_even_at_its_bound(
     colours: Colours, model: TMCIR, inverse_temperature: float
 ) -> None:
     stage = align(captions(colours), 0, False)
-    scale = model.encoder.clip.logit_scale
+    scale = model.encoder.logit_scale
     scale.data.fill_(math.log(inverse_temperature))
     pairs = stage.embed(model, batch_of(list(stage.samples(0)), model, colours))
     # Every pair is wrong: the loss falls when the scale does, also after a step beyond the bound.

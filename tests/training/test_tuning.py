@@ -30,7 +30,7 @@ def test_the_best_weight_is_taken(
     model: TMCIR, tmp_path: Path, scores: list[tuple[float, float]], weight: float, number: int
 ) -> None:
     progress = tune(model, lambda: ("R@10", scores), tmp_path / "tune")
-    assert model.fusion.weight.item() == pytest.approx(weight)
+    assert model.composer.weight.item() == pytest.approx(weight)
     best = max(score for _, score in scores)
     assert progress == TrainingState(
         step=len(scores), metric="R@10", best_score=best, best_step=number
@@ -44,6 +44,6 @@ def test_scores_that_are_there_are_not_taken_again(model: TMCIR, tmp_path: Path)
         raise AssertionError("scored again")
 
     first = tune(model, lambda: ("R@10", [(0.0, 1.0), (0.25, 2.0)]), tmp_path)
-    model.fusion.weight.fill_(0.9)
+    model.composer.weight.fill_(0.9)
     assert tune(model, fail, tmp_path) == first
-    assert model.fusion.weight.item() == 0.25
+    assert model.composer.weight.item() == 0.25

@@ -21,6 +21,7 @@ from tmcir.core.shipped import EDITOR_INDEX, shipped_folder, shipped_names
 from tmcir.generation.autoencoder import PatchAutoencoder
 from tmcir.generation.pipelines import hushed, import_pipeline
 from tmcir.generation.recipe import EditorRecipe
+from tmcir.models.encoders.clip import ClipEncoder
 from tmcir.models.tmcir import TMCIR
 
 if TYPE_CHECKING:
@@ -32,8 +33,16 @@ _PIPELINE = "StableDiffusionInstructPix2PixPipeline"
 def build_pipeline(
     recipe: EditorRecipe, towers: TMCIR, autoencoder: PatchAutoencoder
 ) -> StableDiffusionInstructPix2PixPipeline:
-    """Put an untrained denoiser between an autoencoder and a text tower."""
+    """Put an untrained denoiser between an autoencoder and a text tower.
+
+    Raises:
+        TMCIRError: The towers are no CLIP.
+    """
     settings, channels = recipe.denoiser, recipe.autoencoder.latent_channels
+    if not isinstance(towers.encoder, ClipEncoder):
+        raise TMCIRError(
+            f"towers: an editor's text tower comes from a CLIP, not from {towers.encoder.family!r}"
+        )
     tower = towers.encoder.clip.text_model
     denoiser = UNet2DConditionModel(
         sample_size=recipe.image_size // recipe.autoencoder.patch_size,

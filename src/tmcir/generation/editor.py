@@ -95,7 +95,7 @@ class Editor:
             raise TMCIRError(
                 f"{len(images)} images, {len(texts)} texts and {len(seeds)} seeds do not pair up"
             )
-        squares = [Image.fromarray(self._preprocessor.square(image)) for image in images]
+        squares = [Image.fromarray(self._preprocessor.resize(image)) for image in images]
         prompts = [self._settings.prompt.replace("{text}", text) for text in texts]
         # On the CPU whatever the device, so that a seed means the same everywhere.
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]

@@ -38,7 +38,7 @@ from tmcir.generation.examples import (
 )
 from tmcir.generation.recipe import EditorRecipe
 from tmcir.models.loading import load
-from tmcir.models.preprocessing import ImagePreprocessor, read_squares
+from tmcir.models.preprocessing import ImagePreprocessor, read_pixels
 from tmcir.runs.loop import Job, Plan, fit
 from tmcir.runs.settings import RECIPE, claim_folder
 
@@ -69,7 +69,7 @@ def train_editor(recipe: EditorRecipe) -> Path:
         dataset.prepare()
     names = _names(recipe, dataset)
     paths = [dataset.image_path(name) for name in names]
-    squares = read_squares(paths, ImagePreprocessor(size=recipe.image_size))
+    squares = read_pixels(paths, ImagePreprocessor(size=recipe.image_size))
     if autoencoder is None:
         autoencoder = PatchAutoencoder.fit(squares, **recipe.autoencoder.model_dump())
     latents = encode_all(autoencoder, squares, _ENCODE_BATCH)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from torch import Tensor, nn
 
 from tmcir.models.features import ImageFeatures, TextFeatures
+from tmcir.runs.settings import Settings
 
 if TYPE_CHECKING:
-    from tmcir.models.encoder import Encoder
+    from tmcir.models.encoders.base import Encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class MergeMap:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """N composed queries, and what the method can say of how they came about.
+    """N composed queries, and how they came about.
 
     Attributes:
         query: float [N, D], L2-normalised.
@@ -73,23 +74,52 @@ class Composition:
         return None if self.lengths is None else int(self.lengths.max())
 
 
+class ComposerSettings(Settings):
+    """The settings of a composer, as recipes and saved models give them; none by default."""
+
+
 class Composer(nn.Module, ABC):
     """A trainable way to compose queries, over the features of both towers.
 
-    A new method is one file with a subclass. Its name goes into ``tmcir.models.methods``, its
-    settings for recipes into ``tmcir.training.methods``; then it is trained, saved, loaded and
-    measured as every other.
+    A new method is one file with a subclass, which owns its settings, and one line in
+    ``tmcir.models.methods``; outside this package, the line is an entry point of the group
+    ``tmcir.composers`` or the name ``module:Class``. It is then trained, saved, loaded and measured
+    like any other method.
 
     Attributes:
-        title: What people call the method, and where it comes from; for model cards.
+        title: The method's name and its source; for model cards.
+        Settings: The settings that recipes and saved models may give. Saved models hold the value
+            of each, so that a changed default never changes a saved model.
+
+    Example::
+
+        class Scaled(Composer):
+            title = "the image plus a scaled text"
+
+            class Settings(ComposerSettings):
+                scale: float = Field(default=1.0, gt=0, description="Weight of the text.")
+
+            def __init__(self, embedding_size: int, scale: float) -> None:
+                super().__init__()
+                self.scale = nn.Parameter(torch.full((embedding_size,), scale))
+
+            def forward(self, image, text, encoder=None):
+                query = image.pooled + self.scale * text.pooled
+                return Composition(functional.normalize(query.float(), dim=-1))
     """
 
     title: ClassVar[str]
+    Settings: ClassVar[type[ComposerSettings]] = ComposerSettings
 
     @classmethod
-    @abstractmethod
-    def for_encoder(cls, encoder: Encoder, **settings: Any) -> Self:
-        """Build the method for these towers; ``settings`` are its own keyword arguments."""
+    def for_encoder(cls, encoder: Encoder, settings: Any) -> Self:
+        """Build the method for these towers: by default ``cls(embedding_size, **settings)``.
+
+        Args:
+            encoder: The towers.
+            settings: An instance of ``cls.Settings``.
+        """
+        return cls(encoder.embedding_size, **dict(settings))
 
     @abstractmethod
     def forward(self, image: ImageFeatures, text: TextFeatures, encoder: Encoder) -> Composition:
@@ -98,8 +128,8 @@ class Composer(nn.Module, ABC):
         Args:
             image: Features of N reference images.
             text: Features of N modification texts. A text without content tokens is allowed.
-            encoder: The towers, for a method that runs one of them again.
+            encoder: The towers, for a method that runs a part of them again.
         """
 
     def update_statistics(self) -> None:
-        """Take in what was seen since the last call; called once an optimiser step."""
+        """Update running statistics; called once an optimiser step."""

@@ -58,11 +58,13 @@ class Overlay:
         return _data_uri(self.picture)
 
 
-def explanation_overlays(told: Explanation, image: ImageSource, side: int = SIDE) -> list[Overlay]:
+def explanation_overlays(
+    explanation: Explanation, image: ImageSource, side: int = SIDE
+) -> list[Overlay]:
     """Return an overlay for every word that took over patches, in the order of the words.
 
     Args:
-        told: What the model said of this image and a text.
+        explanation: What the model said of this image and a text.
         image: The reference image that was explained, a file or a PIL image.
         side: Pixels of each overlay, about.
 
@@ -72,34 +74,36 @@ def explanation_overlays(told: Explanation, image: ImageSource, side: int = SIDE
     Raises:
         ImageError: The image is missing, broken or too large.
     """
-    if told.merged is None or not any(told.merged):
+    if explanation.merged is None or not any(explanation.merged):
         return []
-    square = _square(told, image, side)
-    shares = told.image_share or [0.0] * len(told.words)
+    square = _square(explanation, image, side)
+    shares = explanation.image_share or [0.0] * len(explanation.words)
     overlays = []
     for place, (word, patches, share) in enumerate(
-        zip(told.words, told.merged, shares, strict=True)
+        zip(explanation.words, explanation.merged, shares, strict=True)
     ):
         if patches:
-            strengths = _strengths(told, [place])
+            strengths = _strengths(explanation, [place])
             picture = _overlay(square, strengths, [word_colour(place)], [place])
-            where = f"{word}: {_describe(told, patches, share)}"
+            where = f"{word}: {_describe(explanation, patches, share)}"
             overlays.append(Overlay(word, picture, word_colour(place), len(patches), share, where))
     return overlays
 
 
-def merged_overlay(told: Explanation, image: ImageSource, side: int = SIDE) -> Image.Image | None:
+def merged_overlay(
+    explanation: Explanation, image: ImageSource, side: int = SIDE
+) -> Image.Image | None:
     """Return the picture with the patches of all words, each in its word's colour.
 
     Raises:
         ImageError: The image is missing, broken or too large.
     """
-    if told.merged is None or not any(told.merged):
+    if explanation.merged is None or not any(explanation.merged):
         return None
-    places = [place for place, patches in enumerate(told.merged) if patches]
-    square = _square(told, image, side)
+    places = [place for place, patches in enumerate(explanation.merged) if patches]
+    square = _square(explanation, image, side)
     colours = [word_colour(place) for place in places]
-    return _overlay(square, _strengths(told, places), colours, places)
+    return _overlay(square, _strengths(explanation, places), colours, places)
 
 
 def word_colour(place: int) -> str:
@@ -107,27 +111,32 @@ def word_colour(place: int) -> str:
     return _COLOURS[place % len(_COLOURS)]
 
 
-def explanation_lines(told: Explanation) -> list[str]:
-    """Return what was told as lines of plain text."""
+def explanation_lines(explanation: Explanation) -> list[str]:
+    """Return an explanation as lines of plain text."""
     lines = []
-    if told.gate is not None:
-        lines.append(f"gate: image {told.gate[0]:.2f}, text {told.gate[1]:.2f} (they sum to 2)")
-    if told.matched_share is not None and told.threshold is not None:
+    if explanation.gate is not None:
+        image, text = explanation.gate
+        lines.append(f"gate: image {image:.2f}, text {text:.2f} (they sum to 2)")
+    if explanation.similarity is not None:
+        image, text = explanation.similarity
+        lines.append(f"cosine of the query with the image {image:.2f}, with the text {text:.2f}")
+    if explanation.matched_share is not None and explanation.threshold is not None:
+        rows, columns = explanation.grid
         lines.append(
-            f"words took over {told.matched_share:.0%} of the {told.grid[0]} x {told.grid[1]}"
-            f" patches (those with a cosine from {told.threshold:.3f} on)"
+            f"words took over {explanation.matched_share:.0%} of the {rows} x {columns} patches"
+            f" (those with a cosine of at least {explanation.threshold:.3f})"
         )
-    if told.merged is None:
-        return lines or ["this method says nothing of how its queries come about"]
-    width = max(len(word) for word in told.words)
-    shares = told.image_share or [0.0] * len(told.words)
-    for word, patches, share in zip(told.words, told.merged, shares, strict=True):
-        lines.append(f"  {word.ljust(width)}  {_describe(told, patches, share)}")
+    if explanation.merged is None:
+        return lines or ["this method gives no explanation"]
+    width = max(len(word) for word in explanation.words)
+    shares = explanation.image_share or [0.0] * len(explanation.words)
+    for word, patches, share in zip(explanation.words, explanation.merged, shares, strict=True):
+        lines.append(f"  {word.ljust(width)}  {_describe(explanation, patches, share)}")
     return lines
 
 
 def render_explanation(
-    told: Explanation,
+    explanation: Explanation,
     image: ImageSource,
     text: str,
     rows: Sequence[tuple[str, Sequence[tuple[str, Path]]]] = (),
@@ -135,7 +144,7 @@ def render_explanation(
     """Return an HTML page, one file that needs nothing else.
 
     Args:
-        told: What the model said of this image and this text.
+        explanation: What the model said of this image and this text.
         image: The reference image.
         text: The modification text.
         rows: Results to show below, a title and the name and file of each result; such as what
@@ -153,7 +162,7 @@ def render_explanation(
         "explain.html",
         name=Path(image_name(image)).name,
         text=text,
-        explanation=explanation_view(told, image),
+        explanation=explanation_view(explanation, image),
         rows=results,
     )
 
@@ -163,54 +172,54 @@ class ExplanationView:
     """What the shared template ``explanation.html`` shows.
 
     Attributes:
-        told: What the model said.
+        content: The explanation.
         reference: The reference picture as a data URI.
         merged: The picture with the patches of all words as a data URI; "" where none merged.
         overlays: A picture a word.
         colours: The colour of each word that took over patches, "" for the others.
     """
 
-    told: Explanation
+    content: Explanation
     reference: str
     merged: str
     overlays: list[Overlay]
     colours: list[str]
 
 
-def explanation_view(told: Explanation, image: ImageSource) -> ExplanationView:
+def explanation_view(explanation: Explanation, image: ImageSource) -> ExplanationView:
     """Prepare what the template ``explanation.html`` shows, for any page that includes it.
 
     Raises:
         ImageError: The image is missing, broken or too large.
     """
-    merged = merged_overlay(told, image)
-    taken = told.merged or [[] for _ in told.words]
+    merged = merged_overlay(explanation, image)
+    taken = explanation.merged or [[] for _ in explanation.words]
     return ExplanationView(
-        told=told,
-        reference=_data_uri(Image.fromarray(_square(told, image, SIDE))),
+        content=explanation,
+        reference=_data_uri(Image.fromarray(_square(explanation, image, SIDE))),
         merged="" if merged is None else _data_uri(merged),
-        overlays=explanation_overlays(told, image),
+        overlays=explanation_overlays(explanation, image),
         colours=[word_colour(place) if patches else "" for place, patches in enumerate(taken)],
     )
 
 
-def _square(told: Explanation, image: ImageSource, side: int) -> NDArray[np.uint8]:
+def _square(explanation: Explanation, image: ImageSource, side: int) -> NDArray[np.uint8]:
     """Return the part of the picture that the model sees, uint8 [S, S, 3]."""
-    patch = max(1, side // max(told.grid))
-    preprocessor = ImagePreprocessor(size=patch * told.grid[0], fit=told.fit)
-    return preprocessor.square(read_image(image, minimum_side=preprocessor.size))
+    patch = max(1, side // max(explanation.grid))
+    preprocessor = ImagePreprocessor(size=patch * explanation.grid[0], fit=explanation.fit)
+    return preprocessor.resize(read_image(image, minimum_side=preprocessor.size))
 
 
-def _strengths(told: Explanation, places: Sequence[int]) -> NDArray[np.float32]:
+def _strengths(explanation: Explanation, places: Sequence[int]) -> NDArray[np.float32]:
     """Return how strongly each word took over each patch, float32 [words, rows, columns].
 
     1 is the word's heaviest patch; none that was taken over is weaker than a third of that.
     """
-    assert told.merged is not None
-    strengths = np.zeros((len(places), *told.grid), dtype=np.float32)
+    assert explanation.merged is not None
+    strengths = np.zeros((len(places), *explanation.grid), dtype=np.float32)
     for layer, place in enumerate(places):
-        heaviest = max(weight for _, _, weight in told.merged[place])
-        for row, column, weight in told.merged[place]:
+        heaviest = max(weight for _, _, weight in explanation.merged[place])
+        for row, column, weight in explanation.merged[place]:
             strengths[layer, row, column] = 1 / 3 + 2 / 3 * weight / heaviest
     return strengths
 
@@ -258,21 +267,23 @@ def _holds(taken: NDArray[np.bool_], row: int, column: int) -> bool:
     return inside and bool(taken[row, column])
 
 
-def _describe(told: Explanation, patches: Sequence[tuple[int, int, float]], share: float) -> str:
+def _describe(
+    explanation: Explanation, patches: Sequence[tuple[int, int, float]], share: float
+) -> str:
     if not patches:
         return "stays as it is"
-    count = told.grid[0] * told.grid[1]
+    count = explanation.grid[0] * explanation.grid[1]
     return (
-        f"took over {len(patches)} of {count} patches, mostly {_place(told, patches)};"
+        f"took over {len(patches)} of {count} patches, mostly {_place(explanation, patches)};"
         f" {share:.0%} of the merged word is image"
     )
 
 
-def _place(told: Explanation, patches: Sequence[tuple[int, int, float]]) -> str:
+def _place(explanation: Explanation, patches: Sequence[tuple[int, int, float]]) -> str:
     """Return where the centre of the patches lies, by their weights, in words."""
     total = sum(weight for _, _, weight in patches)
     names = []
-    for axis, (count, thirds) in enumerate(zip(told.grid, _PLACES, strict=True)):
+    for axis, (count, thirds) in enumerate(zip(explanation.grid, _PLACES, strict=True)):
         centre = sum((patch[axis] + 0.5) * patch[2] for patch in patches) / (total * count)
         names.append(thirds[min(2, int(3 * centre))])
     return "in the centre" if names == ["middle", "centre"] else f"{names[0]} {names[1]}"

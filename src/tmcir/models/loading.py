@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import HfHubHTTPError
-from transformers import CLIPConfig
 from transformers.utils import cached_file
 
 from tmcir.core.errors import TMCIRError, first_line
 from tmcir.core.files import read_json
 from tmcir.core.shipped import MODEL_INDEX, is_shipped, shipped_folder
-from tmcir.models.tmcir import FORMATS, TMCIR
+from tmcir.models.encoders import load_encoder
+from tmcir.models.storage import FORMATS
+from tmcir.models.tmcir import TMCIR
 
 
 def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
@@ -21,25 +22,20 @@ def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
 
     Args:
         source: The name of a shipped model, a model directory, or a folder or Hugging Face id of a
-            TMCIR model or a CLIP. A plain CLIP gets an untrained fusion, which is exactly the
-            normalised sum.
+            TMCIR model, or of a published encoder such as a CLIP. Such an encoder gets an untrained
+            fusion: queries are exactly the normalised sum.
         device: Where the weights go; None takes a GPU where there is one.
 
     Raises:
-        TMCIRError: There is no such model, or it is of a kind that is not supported.
+        TMCIRError: There is no such model, or it is of a type that is not supported.
     """
     if is_shipped(source, MODEL_INDEX):
         source = shipped_folder(str(source), MODEL_INDEX) or source
     config = _read_config(str(source))
     if config.get("format") in FORMATS:
         model = TMCIR.from_pretrained(source)
-    elif config.get("model_type") == CLIPConfig.model_type:
-        model = TMCIR.from_clip(source)
     else:
-        found = config.get("model_type") or config.get("format") or "unknown"
-        raise TMCIRError(
-            f"{source}: is of type {found!r}; supported: TMCIR models and CLIP ('clip')"
-        )
+        model = TMCIR(load_encoder(str(source), config), name=str(source))
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval()

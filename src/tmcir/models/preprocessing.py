@@ -18,6 +18,9 @@ from tmcir.runs.prefetch import prefetch
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+Fit = Literal["crop", "pad"]
+"""How an image is made square."""
+
 _RESAMPLING = {2: Image.Resampling.BILINEAR, 3: Image.Resampling.BICUBIC}
 
 
@@ -35,12 +38,12 @@ class ImagePreprocessor:
     """
 
     size: int
-    fit: Literal["crop", "pad"] = "crop"
+    fit: Fit = "crop"
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
     resample: int = 3
 
-    def square(self, image: Image.Image) -> np.ndarray:
+    def resize(self, image: Image.Image) -> np.ndarray:
         """Return an RGB image as uint8 [size, size, 3]."""
         if self.fit == "pad":
             return self._padded(image)
@@ -53,7 +56,7 @@ class ImagePreprocessor:
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
 
     def region(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Return which part of an image `square` shows.
+        """Return which part of an image ``resize`` shows.
 
         Returns:
             (left, top, right, bottom) as shares of width and height: within [0, 1] where the image
@@ -63,11 +66,11 @@ class ImagePreprocessor:
         across, down = side / width, side / height
         return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2
 
-    def normalise(self, squares: Tensor) -> Tensor:
+    def normalise(self, pixels: Tensor) -> Tensor:
         """Scale uint8 or float [N, 3, S, S] with values in 0..255 to normalised float32."""
-        mean = torch.tensor(self.mean, device=squares.device).view(1, 3, 1, 1) * 255
-        std = torch.tensor(self.std, device=squares.device).view(1, 3, 1, 1) * 255
-        return (squares.float() - mean) / std
+        mean = torch.tensor(self.mean, device=pixels.device).view(1, 3, 1, 1) * 255
+        std = torch.tensor(self.std, device=pixels.device).view(1, 3, 1, 1) * 255
+        return (pixels.float() - mean) / std
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of preprocessor_config.json, readable by transformers as well."""
@@ -122,7 +125,7 @@ class ImagePreprocessor:
         return np.asarray(canvas)
 
 
-def read_squares(
+def read_pixels(
     images: Sequence[str | Path | Image.Image], preprocessor: ImagePreprocessor
 ) -> Tensor:
     """Read images as uint8 [N, 3, size, size] on the CPU.
@@ -133,8 +136,8 @@ def read_squares(
         ImageError: An image is missing, broken or too large.
     """
 
-    def square(image: str | Path | Image.Image) -> np.ndarray:
-        return preprocessor.square(read_image(image, minimum_side=preprocessor.size))
+    def read(image: str | Path | Image.Image) -> np.ndarray:
+        return preprocessor.resize(read_image(image, minimum_side=preprocessor.size))
 
-    stacked = np.stack(list(prefetch(square, images, ahead=len(images), threads=4)))
+    stacked = np.stack(list(prefetch(read, images, ahead=len(images), threads=4)))
     return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()

@@ -1,73 +1,64 @@
-"""The model: CLIP's towers and a composition method, saved and loaded as one directory."""
+"""The model: the towers of an encoder and a composer, with one embedding space."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin, snapshot_download
+from huggingface_hub import PyTorchModelHubMixin
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoTokenizer, CLIPConfig, CLIPModel
-from transformers.utils import cached_file
 
-from tmcir.core.errors import TMCIRError, first_line
-from tmcir.core.files import read_json, staged_directory, write_text
+from tmcir.core.errors import TMCIRError
 from tmcir.core.images import read_image
+from tmcir.models import storage
 from tmcir.models.card import TEMPLATE
 from tmcir.models.composer import Composition, MergeMap
-from tmcir.models.encoder import Encoder, create_clip
+from tmcir.models.encoders import Encoder
 from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 from tmcir.models.methods import DEFAULT, build_composer
-from tmcir.models.preprocessing import ImagePreprocessor, read_squares
+from tmcir.models.preprocessing import Fit, read_pixels
 
 ImageSource = str | Path | Image.Image
-FORMAT = "tmcir-2"
-FIRST_FORMAT = "tmcir-1"
-FORMATS = (FORMAT, FIRST_FORMAT)
-WEIGHTS = "model.safetensors"
-_FILES = ["*.json", WEIGHTS, "README.md", "*.txt"]
-_DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_files_only")
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The model's account of one query; a method that has no such part leaves it None.
+    """How one query came about. Parts that a method does not have are None.
 
     Attributes:
-        gate: (g_v, g_t), weights of the pooled image and text embedding, on average over the
+        gate: (g_v, g_t), weights of the pooled image and text embedding, averaged over the
             channels; they sum to 2.
         words: The pieces of the text, in order.
-        grid: Rows and columns of the patch grid.
-        fit: Which square of the image the grid lies on, as in ``ImagePreprocessor``.
+        grid: Rows and columns of the patch grid; (1, 1) where image tokens have no place.
+        fit: How the image was made square, as in ``ImagePreprocessor``.
         matched_share: Share of the patches that words absorbed, in [0, 1].
         merged: For every word the patches that it absorbed, as (row, column, w_ij) in the patch
             grid, heaviest first.
         image_share: For every word alpha_j, the share of the image in its merged token.
-        threshold: theta, the cosine from which a patch is absorbed.
+        threshold: theta, the minimum cosine at which a word absorbs a patch.
         region: The part of the image that the grid lies on, (left, top, right, bottom) as shares
             of its width and height; beyond [0, 1] where the image was padded.
+        similarity: Cosines of the query with the pooled image and text embedding; every method
+            has these.
     """
 
     gate: tuple[float, float] | None
     words: list[str]
     grid: tuple[int, int]
-    fit: Literal["crop", "pad"] = "crop"
+    fit: Fit = "crop"
     matched_share: float | None = None
     merged: list[list[tuple[int, int, float]]] | None = None
     image_share: list[float] | None = None
     threshold: float | None = None
     region: tuple[float, float, float, float] | None = None
+    similarity: tuple[float, float] | None = None
 
 
 class TMCIR(
@@ -80,33 +71,36 @@ class TMCIR(
     """Composed image retrieval: one embedding space for images, texts and composed queries.
 
     Args:
-        encoder: CLIP's towers.
-        fusion_settings: The method's keyword arguments; {} gives its defaults.
+        encoder: The towers.
+        method: How queries are composed, see ``tmcir.models.methods``: adaptive token fusion, one
+            of its baselines, or a composer of one's own.
+        settings: The method's settings; those left out have their defaults.
         name: What reports call the model.
-        method: How queries are composed, one of ``tmcir.models.methods``: adaptive token fusion,
-            or what it is compared with.
+
+    Attributes:
+        composer: The composer, a module.
+        settings: The values of all settings of the method.
+        card: Text of the model card; None writes the default one.
+        half_precision_files: Whether ``save_pretrained`` writes matrices in float16; loaded weights
+            are always float32.
 
     Raises:
-        TMCIRError: There is no such method, or it has no such settings.
+        TMCIRError: There is no such method, or a setting is unknown or out of range.
     """
 
     def __init__(
         self,
         encoder: Encoder,
-        fusion_settings: dict[str, Any] | None = None,
-        name: str = "tmcir",
         method: str = DEFAULT,
+        settings: Mapping[str, Any] | None = None,
+        name: str = "tmcir",
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.method = method
-        self.fusion_settings = dict(fusion_settings or {})
-        self.fusion = build_composer(method, encoder, self.fusion_settings)
+        self.composer, self.settings = build_composer(method, encoder, settings or {})
         self.name = name
         self.card: str | None = None
-        # What a directory of the first format calls them: its identity must stay what it was.
-        self._first_settings: dict[str, Any] | None = None
-        #: Whether ``save_pretrained`` writes matrices in float16; what is loaded is float32 again.
         self.half_precision_files = False
 
     # What the model is
@@ -114,8 +108,7 @@ class TMCIR(
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        device: torch.device = self.encoder.clip.logit_scale.device
-        return device
+        return self.encoder.logit_scale.device
 
     @property
     def embedding_size(self) -> int:
@@ -129,25 +122,8 @@ class TMCIR(
 
     @property
     def identity(self) -> str:
-        """Hexadecimal hash of all that embeddings depend on: equal hashes, equal embeddings.
-
-        Neither the model's name nor the version of a library is in it, so that a gallery outlives
-        a renamed folder and an upgrade.
-        """
-        towers = self.encoder.clip.config
-        shapes = [
-            [tower.hidden_act, tower.num_attention_heads, tower.layer_norm_eps]
-            for tower in (towers.vision_config, towers.text_config)
-        ]
-        settings = [shapes, self._first_settings or self.fusion_settings]
-        settings.append(self.encoder.preprocessor.to_dict())
-        if self.method != DEFAULT:  # galleries that are older than other methods stay valid
-            settings.append(self.method)
-        digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
-        for key, value in sorted(self.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        """Hexadecimal hash of all that embeddings depend on; see ``storage.identity``."""
+        return storage.identity(self)
 
     # What people call
 
@@ -216,7 +192,7 @@ class TMCIR(
         )
 
     def explain(self, image: ImageSource, text: str) -> Explanation:
-        """Say how a query came about: the gate, and which patches merged into which word.
+        """Explain a query: its similarity to both embeddings, the gate, the merged patches.
 
         Raises:
             TMCIRError: The text is blank.
@@ -226,16 +202,22 @@ class TMCIR(
             raise TMCIRError("there is nothing to explain without a text")
         image = read_image(image, self.image_size)
         with self._inference():
-            output = self.forward(self.image_features([image]), self.text_features([text]))
-        side = round(self.encoder.patches**0.5)
-        words = self.encoder.words(text)
-        gate = None
-        if output.gate is not None:
-            gate = (float(output.gate[0, 0]), float(output.gate[0, 1]))
+            image_features, text_features = self.image_features([image]), self.text_features([text])
+            output = self.forward(image_features, text_features)
         preprocessor = self.encoder.preprocessor
-        region = preprocessor.region(*image.size)
-        told = Explanation(gate, words, (side, side), preprocessor.fit, region=region)
-        return told if output.merge is None else _with_merge(told, output.merge)
+        explanation = Explanation(
+            gate=None if output.gate is None else _pair(output.gate[0]),
+            words=self.encoder.words(text),
+            grid=self.encoder.grid or (1, 1),
+            fit=preprocessor.fit,
+            region=preprocessor.region(*image.size),
+            similarity=_pair(
+                torch.cat([image_features.pooled, text_features.pooled]) @ output.query[0]
+            ),
+        )
+        if output.merge is None or self.encoder.grid is None:
+            return explanation
+        return _with_merge(explanation, output.merge)
 
     # What the other rooms call
 
@@ -245,16 +227,15 @@ class TMCIR(
         Raises:
             ImageError: An image is missing, broken or too large.
         """
-        squares = self.squares(images)
-        return self.encoder.preprocessor.normalise(squares)
+        return self.encoder.preprocessor.normalise(self.read_pixels(images))
 
-    def squares(self, images: Sequence[ImageSource]) -> Tensor:
+    def read_pixels(self, images: Sequence[ImageSource]) -> Tensor:
         """Read images as the tower sees them, before normalisation, uint8 [N, 3, S, S].
 
         Raises:
             ImageError: An image is missing, broken or too large.
         """
-        return read_squares(images, self.encoder.preprocessor)
+        return read_pixels(images, self.encoder.preprocessor)
 
     def image_features(self, images: Sequence[ImageSource] | Tensor) -> ImageFeatures:
         """Encode N images, or their pixel values [N, 3, S, S], without gradients."""
@@ -277,7 +258,7 @@ class TMCIR(
             TMCIRError: ``balance`` is out of [-1, 1].
         """
         shift = torch.as_tensor(balance, dtype=torch.float64)
-        if not bool((shift.abs() <= 1).all()):  # so that NaN is refused as well
+        if not bool((shift.abs() <= 1).all()):  # which rejects NaN as well
             raise TMCIRError(f"balance is {balance}, but must lie between -1 (image) and 1 (text)")
         with self._inference():
             query = self.forward(image, text).query
@@ -289,101 +270,22 @@ class TMCIR(
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> Composition:
         """Compose queries from features of both towers, with gradients."""
-        output: Composition = self.fusion(image, text, self.encoder)
+        output: Composition = self.composer(image, text, self.encoder)
         return output
 
     # Saving and loading
 
-    @classmethod
-    def from_clip(cls, source: str | Path, **fusion_settings: Any) -> TMCIR:
-        """Put an untrained fusion on a CLIP checkpoint: queries are the normalised sum.
-
-        Args:
-            source: Folder or Hugging Face id of a transformers CLIP model.
-            fusion_settings: Keyword arguments of ``AdaptiveTokenFusion``.
-
-        Raises:
-            TMCIRError: There is no such checkpoint, or weights are missing from it.
-        """
-        try:
-            clip, report = CLIPModel.from_pretrained(
-                source, use_safetensors=True, output_loading_info=True
-            )
-            tokenizer = AutoTokenizer.from_pretrained(source)
-            settings = cached_file(
-                source, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False
-            )
-        except OSError as error:
-            raise TMCIRError(f"{source}: {first_line(error)}") from None
-        if report["missing_keys"]:
-            missing = ", ".join(sorted(report["missing_keys"])[:3])
-            raise TMCIRError(f"{source}: the checkpoint lacks weights: {missing}, ...")
-        preprocessor = ImagePreprocessor.from_dict(
-            read_json(Path(settings)) if settings else {}, clip.config.vision_config.image_size
-        )
-        return cls(Encoder(clip, tokenizer, preprocessor), fusion_settings, str(source)).eval()
-
-    def _config(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "clip": self.encoder.clip.config.to_dict(),
-            "method": self.method,
-            "fusion": self.fusion_settings,
-        }
-
     def _save_pretrained(self, save_directory: Path) -> None:
-        with staged_directory(save_directory) as folder:
-            self.encoder.tokenizer.save_pretrained(folder)
-            for name, content in (
-                ("config.json", self._config()),
-                ("preprocessor_config.json", self.encoder.preprocessor.to_dict()),
-            ):
-                write_text(folder / name, json.dumps(content, indent=2) + "\n")
-            if self.card is not None:
-                write_text(folder / "README.md", self.card)
-            weights = {key: self._stored(value) for key, value in self.state_dict().items()}
-            save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-
-    def _stored(self, weight: Tensor) -> Tensor:
-        # Vectors and numbers (norms, temperature, running statistics) are small: they stay exact.
-        halved = self.half_precision_files and weight.ndim > 1 and weight.is_floating_point()
-        return (weight.half() if halved else weight).contiguous()
+        storage.save(self, save_directory)
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> TMCIR:
-        folder = Path(model_id)
-        if not folder.is_dir():
-            download = {name: options[name] for name in _DOWNLOAD_OPTIONS if name in options}
-            folder = Path(snapshot_download(model_id, allow_patterns=_FILES, **download))
-        config = read_json(folder / "config.json")
-        if config.get("format") not in FORMATS:
-            raise TMCIRError(f"{folder / 'config.json'}: not a TMCIR model ({FORMAT})")
-        first_settings = None
-        try:
-            if config["format"] == FIRST_FORMAT:
-                first_settings, config = config["fusion"], _from_first_format(config)
-            model = cls._build(folder, config, model_id)
-        except TMCIRError:
-            raise
-        except Exception as error:  # whatever the libraries say of a damaged file, in one line
-            reason = first_line(error)
-            raise TMCIRError(f"{folder}: not a usable model directory: {reason}") from None
-        model.load_weights(folder / WEIGHTS)
-        model._first_settings = first_settings
-        card = folder / "README.md"
-        model.card = card.read_text(encoding="utf-8") if card.is_file() else None
+        folder = storage.find_directory(model_id, options)
+        parts = storage.read_parts(folder)
+        model = cls(parts.encoder, parts.method, parts.settings, model_id)
+        model.load_weights(folder / storage.WEIGHTS)
+        model.card = parts.card
         return model.eval()
-
-    @classmethod
-    def _build(cls, folder: Path, config: dict[str, Any], name: str) -> TMCIR:
-        """Build the architecture that a model directory describes, weights still random."""
-        clip = create_clip(CLIPConfig(**config["clip"]))
-        preprocessor = ImagePreprocessor.from_dict(
-            read_json(folder / "preprocessor_config.json"), clip.config.vision_config.image_size
-        )
-        encoder = Encoder(clip, AutoTokenizer.from_pretrained(folder), preprocessor)
-        # Models that are older than other methods do not name theirs.
-        return cls(encoder, config["fusion"], name, config.get("method", DEFAULT))
 
     def load_weights(self, path: Path) -> None:
         """Load every weight from a safetensors file.
@@ -391,11 +293,7 @@ class TMCIR(
         Raises:
             TMCIRError: The file is missing, broken, or of another architecture.
         """
-        try:
-            self.load_state_dict(load_file(path))
-        except (OSError, SafetensorError, RuntimeError) as error:
-            reason = first_line(error)
-            raise TMCIRError(f"{path}: cannot load the weights: {reason}") from None
+        storage.load_weights(self, path)
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
@@ -415,31 +313,27 @@ class TMCIR(
         return torch.cat(collected) if collected else torch.empty(0, self.embedding_size)
 
 
-def _with_merge(told: Explanation, merge: MergeMap) -> Explanation:
-    """Add the first sample's merge map to what is told of it."""
-    merged: list[list[tuple[int, int, float]]] = [[] for _ in told.words]
+def _pair(values: Tensor) -> tuple[float, float]:
+    first, second = values.tolist()
+    return first, second
+
+
+def _with_merge(explanation: Explanation, merge: MergeMap) -> Explanation:
+    """Add the merge map of the first sample."""
+    merged: list[list[tuple[int, int, float]]] = [[] for _ in explanation.words]
     for patch, word in enumerate(merge.assignment[0].tolist()):
         if word >= 0:
             weight = float(merge.weights[0, patch, word])
-            merged[word].append((*divmod(patch, told.grid[1]), weight))
+            merged[word].append((*divmod(patch, explanation.grid[1]), weight))
     for patches in merged:
         patches.sort(key=lambda patch: -patch[2])
     return replace(
-        told,
+        explanation,
         matched_share=float(merge.matched_share[0]),
         merged=merged,
-        image_share=merge.alpha[0, : len(told.words)].tolist(),
+        image_share=merge.alpha[0, : len(explanation.words)].tolist(),
         threshold=float(merge.threshold[0]),
     )
-
-
-def _from_first_format(config: dict[str, Any]) -> dict[str, Any]:
-    """Say in today's settings what a model of the first format is."""
-    fusion, method = config["fusion"], config.get("method", DEFAULT)
-    if method == DEFAULT:
-        gate = "scalar" if fusion.get("gate", True) else "none"
-        fusion = {**fusion, "gate": gate, "pooled_norm": False}
-    return {**config, "format": FORMAT, "fusion": fusion}
 
 
 def _batches(items: list[Item], size: int) -> list[list[Item]]:

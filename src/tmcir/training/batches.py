@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tmcir.core.hashing import stable_number
-from tmcir.models.encoder import Encoder
+from tmcir.models.encoders import Encoder
 from tmcir.models.features import ImageFeatures, TextTokens
 from tmcir.training.images import Images
 

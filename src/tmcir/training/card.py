@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 
 from tmcir.models.card import USE
-from tmcir.models.methods import composer_class
 from tmcir.runs.checkpoint import TrainingState
 from tmcir.training.recipe import Recipe
 
@@ -32,7 +31,7 @@ def model_card(recipe: Recipe, stages: Sequence[tuple[str, TrainingState]]) -> s
             f"# {recipe.name}",
             "",
             f"{recipe.description}. Trained on {recipe.dataset.name} with seed {recipe.seed};"
-            f" the method is {composer_class(recipe.model.method.name).title}.",
+            f" the method is {recipe.model.method.composer.title}.",
             "",
             "| stage | steps | validation of the weights that were kept |",
             "| --- | --- | --- |",

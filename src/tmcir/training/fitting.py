@@ -52,7 +52,7 @@ def train_stage(
         ImageError: An image is missing or broken.
     """
     model.to(accelerator.device)
-    model.fusion.requires_grad_(stage.trains_method)
+    model.composer.requires_grad_(stage.trains_method)
     groups = parameter_groups(model, settings)
     optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
     steps_per_epoch = _steps_per_epoch(stage, settings, accelerator)
@@ -75,7 +75,7 @@ def train_stage(
         batch=_batches(model, stage, settings, images, accelerator, steps_per_epoch, seed_of),
         backward=gradients,
         after_step=lambda: stage.after_step(model),
-        figures=lambda: {"temperature": model.encoder.clip.logit_scale.detach().neg().exp().item()},
+        figures=lambda: {"temperature": model.encoder.logit_scale.detach().neg().exp().item()},
     )
     plan = Plan(
         steps=steps_per_epoch * settings.epochs,
@@ -152,7 +152,7 @@ def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, An
     tower_rate = settings.learning_rate if tower_rate is None else tower_rate
     if settings.lora is None:
         model.encoder.requires_grad_(tower_rate > 0)
-    model.encoder.clip.logit_scale.requires_grad_(True)
+    model.encoder.logit_scale.requires_grad_(True)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

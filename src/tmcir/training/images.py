@@ -111,7 +111,7 @@ class ImageStore:
         return torch.stack(self._kept.get(names))
 
     def _squares(self, names: Sequence[str]) -> Tensor:
-        return self._model.squares([self._find(name) for name in names])
+        return self._model.read_pixels([self._find(name) for name in names])
 
 
 class Crops:
@@ -171,7 +171,7 @@ class EncodedViews:
         self._seed = seed
         self._device = device or torch.device("cpu")
         encoder = store.encoder
-        size = encoder.embedding_size * (4 + encoder.patches * KEPT.itemsize)
+        size = encoder.embedding_size * (4 + encoder.image_tokens * KEPT.itemsize)
         self._kept = _Kept(self._views, store.limit // (count * size), ENCODE_CHUNK)
 
     def encode(self, names: Iterable[str]) -> None:

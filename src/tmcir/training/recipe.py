@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tmcir.runs.settings import OptimiserSettings, RunSettings, Settings, load_settings
-from tmcir.training.methods import FusionSettings, MethodSettings, TmcirSettings
+from tmcir.training.methods import MethodSettings
 
 
 class TowerSettings(Settings):
@@ -52,16 +52,11 @@ class ModelSettings(Settings):
     )
     keep_method: bool = Field(
         default=False,
-        description="Go on from the source's method and not only from its towers; method and fusion"
-        " do not count then.",
+        description="Keep the source's method, not only its towers; give no method then.",
     )
     build: TowerSettings | None = Field(default=None, description="Towers built from nothing.")
     method: MethodSettings = Field(
-        default=TmcirSettings(), description="How queries are composed, by name."
-    )
-    fusion: FusionSettings = Field(
-        default=FusionSettings(),
-        description="The settings of method tmcir; other methods have their own and ignore these.",
+        default=MethodSettings(), description="How queries are composed: a name, or with settings."
     )
     files: Literal["float32", "float16"] = Field(
         default="float32",
@@ -80,8 +75,8 @@ class ModelSettings(Settings):
             raise ValueError("give either source or build")
         if self.keep_method and self.source is None:
             raise ValueError("keep_method needs a source, whose method it keeps")
-        if self.keep_method and {"method", "fusion"} & self.model_fields_set:
-            raise ValueError("keep_method keeps the source's: give no method and no fusion")
+        if self.keep_method and "method" in self.model_fields_set:
+            raise ValueError("keep_method keeps the source's: give no method")
         return self
 
 

@@ -16,7 +16,7 @@ from tmcir.core.errors import TMCIRError
 from tmcir.core.files import read_json, require_writable, write_text
 from tmcir.data.check import unusable_images
 from tmcir.data.dataset import Dataset
-from tmcir.models.encoder import Encoder, build_clip
+from tmcir.models.encoders.clip import ClipEncoder, build_clip
 from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import TMCIR
@@ -27,14 +27,12 @@ from tmcir.runs.settings import claim_folder
 from tmcir.training.card import model_card
 from tmcir.training.fitting import parameter_groups, train_stage
 from tmcir.training.images import ImageStore
-from tmcir.training.methods import method_arguments
 from tmcir.training.pairing import make_pairing
 from tmcir.training.recipe import LoraSettings, ModelSettings, Recipe, StageSettings
 from tmcir.training.stages import Stage, align, fuse, invert
 from tmcir.training.tuning import TUNE, ScoreWeights, tune
 
 STATE = "training.json"
-_LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
 
 
 ScoreModel = Callable[[TMCIR, Dataset], Score]
@@ -149,7 +147,7 @@ def build_model(settings: ModelSettings, dataset: Dataset) -> TMCIR:
         TMCIRError: The source cannot be loaded, or its method is to be kept and is not the one
             that the recipe trains.
     """
-    method, arguments = method_arguments(settings.method, settings.fusion)
+    method = settings.method.name
     if settings.source is not None:
         towers = load(settings.source, device="cpu")
         if settings.keep_method:
@@ -159,15 +157,15 @@ def build_model(settings: ModelSettings, dataset: Dataset) -> TMCIR:
                     f" the stages are those of {method}"
                 )
             return towers
-        return TMCIR(towers.encoder, arguments, method=method)
+        return TMCIR(towers.encoder, method, settings.method.settings)
     assert settings.build is not None
     build = settings.build.model_dump()
     tokenizer = train_tokenizer(
         _texts(dataset), build.pop("vocabulary_size"), build.pop("text_length")
     )
     preprocessor = ImagePreprocessor(size=build["image_size"], fit=build.pop("fit"))
-    encoder = Encoder(build_clip(tokenizer, **build), tokenizer, preprocessor)
-    return TMCIR(encoder, arguments, method=method)
+    encoder = ClipEncoder(build_clip(tokenizer, **build), tokenizer, preprocessor)
+    return TMCIR(encoder, method, settings.method.settings)
 
 
 def _texts(dataset: Dataset) -> list[str]:
@@ -249,7 +247,7 @@ def count_trained(recipe: Recipe, model: TMCIR) -> int:
     trained: set[int] = set()
     count = 0
     for name, settings in stages:
-        model.fusion.requires_grad_(name != "align")
+        model.composer.requires_grad_(name != "align")
         _add_adapters(model, settings.lora)
         for group in parameter_groups(model, settings):
             for parameter in group["params"]:
@@ -263,8 +261,10 @@ def _add_adapters(model: TMCIR, lora: LoraSettings | None) -> PeftModel | None:
     """Put low-rank adapters into the towers, in place; everything else there is frozen."""
     if lora is None:
         return None
-    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=_LORA_TARGETS)
-    return get_peft_model(model.encoder.clip, config)
+    config = LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, target_modules=model.encoder.lora_targets
+    )
+    return get_peft_model(model.encoder.towers, config)
 
 
 def _validator(

@@ -115,9 +115,9 @@ def invert(
         return [Sample(target=name, texts=("",), group=(name,)) for name in order]
 
     def embed(model: TMCIR, batch: Batch) -> Pairs:
-        assert isinstance(model.fusion, Pic2Word)
+        assert isinstance(model.composer, Pic2Word)
         image = batch.image_features(model.encoder).pooled[batch.target]
-        sentence = model.fusion.describe(image, model.encoder)
+        sentence = model.composer.describe(image, model.encoder)
         return Pairs(image, sentence, None, batch.groups, _scale(model))
 
     def loss(pairs: Pairs) -> Tensor:
@@ -164,7 +164,7 @@ def fuse(
             pairs.left, pairs.right, pairs.scale, pairs.groups, symmetric, pairs.hard_negatives
         )
 
-    return Stage("fuse", samples, embed, loss, after_step=lambda m: m.fusion.update_statistics())
+    return Stage("fuse", samples, embed, loss, after_step=lambda m: m.composer.update_statistics())
 
 
 def _answer_groups(triplets: Sequence[Triplet]) -> dict[str, str]:
@@ -192,7 +192,7 @@ def _answer_groups(triplets: Sequence[Triplet]) -> dict[str, str]:
 
 
 def _scale(model: TMCIR) -> Tensor:
-    scale: Tensor = model.encoder.clip.logit_scale
+    scale = model.encoder.logit_scale
     # The parameter itself, as CLIP does it: beyond the bound its clamp would have no gradient.
     scale.data.clamp_(max=math.log(LARGEST_SCALE))
     return scale.exp()

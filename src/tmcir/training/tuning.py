@@ -34,7 +34,7 @@ def tune(model: TMCIR, score: Callable[[], Scores], folder: Path) -> TrainingSta
         score: Scores the weights; not called where ``folder`` has the scores of a run before.
         folder: Gets the scores.
     """
-    assert isinstance(model.fusion, WeightedSum)
+    assert isinstance(model.composer, WeightedSum)
     file = folder / SCORES
     if not file.exists():
         metric, scores = score()
@@ -42,7 +42,7 @@ def tune(model: TMCIR, score: Callable[[], Scores], folder: Path) -> TrainingSta
     content = read_json(file)
     ranked = [(value, -abs(weight - 0.5), weight) for weight, value in content["scores"]]
     value, _, weight = best = max(ranked)
-    model.fusion.weight.fill_(weight)
+    model.composer.weight.fill_(weight)
     return TrainingState(
         step=len(ranked),
         metric=content["metric"],

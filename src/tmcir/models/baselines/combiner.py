@@ -5,17 +5,18 @@ Letters used in shapes: N samples, D joint embedding size.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
-from tmcir.models.composer import Composer, Composition
+from tmcir.models.composer import Composer, ComposerSettings, Composition
 from tmcir.models.features import ImageFeatures, TextFeatures
 
 if TYPE_CHECKING:
-    from tmcir.models.encoder import Encoder
+    from tmcir.models.encoders.base import Encoder
 
 
 class Combiner(Composer):
@@ -40,6 +41,17 @@ class Combiner(Composer):
 
     title = "the Combiner of CLIP4Cir (https://arxiv.org/abs/2308.11485)"
 
+    class Settings(ComposerSettings):
+        """The Combiner of CLIP4Cir, arXiv 2308.11485."""
+
+        projection_size: int | None = Field(
+            default=None, ge=1, description="Size of both projections; none: 4 D, as in the paper."
+        )
+        hidden_size: int | None = Field(
+            default=None, ge=1, description="Size of the hidden layers; none: 8 D, as in the paper."
+        )
+        dropout: float = Field(default=0.5, ge=0, lt=1, description="Share of dropped activations.")
+
     def __init__(
         self,
         embedding_size: int,
@@ -61,11 +73,6 @@ class Combiner(Composer):
         self.scalar = nn.Sequential(
             *layer(2 * projection_size, hidden_size), nn.Linear(hidden_size, 1)
         )  # MLP_s
-
-    @classmethod
-    def for_encoder(cls, encoder: Encoder, **settings: Any) -> Self:
-        """Build the method for these towers."""
-        return cls(encoder.embedding_size, **settings)
 
     def forward(
         self, image: ImageFeatures, text: TextFeatures, encoder: Encoder | None = None

@@ -11,16 +11,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from tmcir.core.errors import TMCIRError
-from tmcir.models.composer import Composer, Composition
+from tmcir.models.composer import Composer, ComposerSettings, Composition
 from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 
 if TYPE_CHECKING:
-    from tmcir.models.encoder import Encoder
-
-PROMPT = "a photo of * , {text}"
+    from tmcir.models.encoders.base import Encoder
 
 
 class Pic2Word(Composer):
@@ -48,6 +47,19 @@ class Pic2Word(Composer):
 
     title = "Pic2Word (https://arxiv.org/abs/2302.03084)"
 
+    class Settings(ComposerSettings):
+        """Pic2Word, arXiv 2302.03084."""
+
+        prompt: str = Field(
+            default="a photo of * , {text}",
+            pattern=r"^[^*{}]*\*[^*{}]*\{text\}$",
+            description="The sentence: * is the image's word, {text} the modification at its end."
+            " Towers that never read such words do better with `* , {text}`.",
+        )
+        hidden_size: int = Field(default=512, ge=1, description="Width of the mapping network.")
+        layers: int = Field(default=2, ge=1, description="Hidden layers of the mapping network.")
+        dropout: float = Field(default=0.1, ge=0, lt=1, description="Share of dropped activations.")
+
     before: Tensor
     between: Tensor
 
@@ -72,17 +84,14 @@ class Pic2Word(Composer):
             self.register_buffer(name, torch.tensor(ids, dtype=torch.long), persistent=False)
 
     @classmethod
-    def for_encoder(cls, encoder: Encoder, prompt: str = PROMPT, **settings: Any) -> Self:
+    def for_encoder(cls, encoder: Encoder, settings: Any) -> Self:
         """Build the method for these towers.
 
-        Args:
-            encoder: The towers.
-            prompt: The sentence, ``*`` where the pseudo-word stands, ``{text}`` at its end.
-            settings: Keyword arguments of the class.
-
         Raises:
-            TMCIRError: The prompt leaves no room for the text.
+            TMCIRError: The prompt leaves no room for the text, or the text tower cannot read word
+                embeddings.
         """
+        prompt: str = settings.prompt
         before, _, rest = prompt.partition("*")
         tokens = [encoder.tokenize([part]) for part in (before, rest.removesuffix("{text}"))]
         before_ids, between_ids = (
@@ -93,7 +102,15 @@ class Pic2Word(Composer):
                 f"pic2word: the prompt {prompt!r} fills all {encoder.text_length} tokens of the"
                 " text tower: choose a shorter one, such as '* , {text}'"
             )
-        return cls(encoder.embedding_size, encoder.text_width, before_ids, between_ids, **settings)
+        return cls(
+            encoder.embedding_size,
+            encoder.text_width,
+            before_ids,
+            between_ids,
+            settings.hidden_size,
+            settings.layers,
+            settings.dropout,
+        )
 
     def forward(self, image: ImageFeatures, text: TextFeatures, encoder: Encoder) -> Composition:
         """Compose N queries.

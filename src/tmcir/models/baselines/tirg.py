@@ -6,17 +6,18 @@ Letters used in shapes: N samples, D joint embedding size.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
-from tmcir.models.composer import Composer, Composition
+from tmcir.models.composer import Composer, ComposerSettings, Composition
 from tmcir.models.features import ImageFeatures, TextFeatures
 
 if TYPE_CHECKING:
-    from tmcir.models.encoder import Encoder
+    from tmcir.models.encoders.base import Encoder
 
 
 class TIRG(Composer):
@@ -35,11 +36,17 @@ class TIRG(Composer):
 
     Args:
         embedding_size: D.
-        gate_weight: Where the learned w_g starts.
-        residual_weight: Where the learned w_r starts.
+        gate_weight: Initial value of w_g.
+        residual_weight: Initial value of w_r.
     """
 
     title = "TIRG (https://arxiv.org/abs/1812.07119)"
+
+    class Settings(ComposerSettings):
+        """TIRG, arXiv 1812.07119."""
+
+        gate_weight: float = Field(default=1.0, description="Initial value of w_g.")
+        residual_weight: float = Field(default=10.0, description="Initial value of w_r.")
 
     def __init__(
         self, embedding_size: int, gate_weight: float = 1.0, residual_weight: float = 10.0
@@ -56,11 +63,6 @@ class TIRG(Composer):
         )
         self.gate_weight = nn.Parameter(torch.tensor(gate_weight))
         self.residual_weight = nn.Parameter(torch.tensor(residual_weight))
-
-    @classmethod
-    def for_encoder(cls, encoder: Encoder, **settings: Any) -> Self:
-        """Build the method for these towers."""
-        return cls(encoder.embedding_size, **settings)
 
     def forward(
         self, image: ImageFeatures, text: TextFeatures, encoder: Encoder | None = None

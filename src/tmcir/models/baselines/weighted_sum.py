@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from tmcir.models.composer import Composer, Composition
+from tmcir.models.composer import Composer, ComposerSettings, Composition
 from tmcir.models.features import ImageFeatures, TextFeatures
 
 if TYPE_CHECKING:
-    from tmcir.models.encoder import Encoder
+    from tmcir.models.encoders.base import Encoder
 
 
 class WeightedSum(Composer):
@@ -25,10 +26,15 @@ class WeightedSum(Composer):
     which is what it is judged by. At 0.5 the query is exactly the normalised sum.
 
     Args:
-        weight: w, in [0, 1], of the text.
+        weight: w, the weight of the text, in [0, 1].
     """
 
     title = "a weighted sum of image and text embedding"
+
+    class Settings(ComposerSettings):
+        """A weighted sum of the pooled embeddings."""
+
+        weight: float = Field(default=0.5, ge=0, le=1, description="Weight of the text.")
 
     weight: Tensor
 
@@ -37,9 +43,9 @@ class WeightedSum(Composer):
         self.register_buffer("weight", torch.tensor(weight))
 
     @classmethod
-    def for_encoder(cls, encoder: Encoder, **settings: Any) -> Self:
-        """Build the method; it needs to know nothing of the towers."""
-        return cls(**settings)
+    def for_encoder(cls, encoder: Encoder, settings: Any) -> Self:
+        """Build the method; it does not depend on the towers."""
+        return cls(settings.weight)
 
     def forward(
         self, image: ImageFeatures, text: TextFeatures, encoder: Encoder | None = None

@@ -1,4 +1,4 @@
-"""The two CLIP towers: pooled and token embeddings in the joint space.
+"""CLIP: pooled and token embeddings in the joint space.
 
 Letters used in shapes: N samples, P patch tokens, L text tokens, D joint embedding size, W tower
 width.
@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerBase
 
+from tmcir.models.encoders.base import Encoder, stable_settings
+from tmcir.models.encoders.pretrained import load_preprocessing, load_tokenizer, load_weights
+from tmcir.models.encoders.stem import ConvolutionalStem
 from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 from tmcir.models.preprocessing import ImagePreprocessor
-from tmcir.models.stem import ConvolutionalStem
 
 
-class Encoder(nn.Module):
+class ClipEncoder(Encoder):
     """CLIP's towers with what they need to read images and texts.
 
     Args:
@@ -27,13 +29,13 @@ class Encoder(nn.Module):
         preprocessor: Its image preprocessing.
     """
 
+    family = "clip"
+
     def __init__(
         self, clip: CLIPModel, tokenizer: PreTrainedTokenizerBase, preprocessor: ImagePreprocessor
     ) -> None:
-        super().__init__()
+        super().__init__(tokenizer, preprocessor)
         self.clip = clip
-        self.tokenizer = tokenizer
-        self.preprocessor = preprocessor
         # A tokenizer saves the truncation of its last call: from here on it is always the same, so
         # that a saved model does not depend on what was encoded before.
         self.tokenize([""])
@@ -49,15 +51,55 @@ class Encoder(nn.Module):
         return int(self.clip.config.text_config.hidden_size)
 
     @property
-    def patches(self) -> int:
+    def image_tokens(self) -> int:
         """P, the number of patch tokens of an image."""
         vision = self.clip.config.vision_config
         return int((vision.image_size // vision.patch_size) ** 2)
 
     @property
     def text_length(self) -> int:
-        """Most content tokens of a text; longer texts are cut."""
+        """Maximum number of content tokens of a text; longer texts are cut."""
         return int(self.clip.config.text_config.max_position_embeddings) - 2
+
+    @property
+    def logit_scale(self) -> nn.Parameter:
+        """log(1 / tau), CLIP's own parameter."""
+        scale: nn.Parameter = self.clip.logit_scale
+        return scale
+
+    @property
+    def towers(self) -> nn.Module:
+        """The CLIP model."""
+        clip: nn.Module = self.clip
+        return clip
+
+    def config(self) -> dict[str, Any]:
+        """Return the configuration of the CLIP model."""
+        return {"clip": self.clip.config.to_dict()}
+
+    def embedding_settings(self) -> dict[str, Any]:
+        """Return what embeddings depend on beside the weights."""
+        return {"clip": stable_settings(self.clip.config)}
+
+    @classmethod
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        tokenizer: PreTrainedTokenizerBase,
+        preprocessing: dict[str, Any],
+    ) -> ClipEncoder:
+        """Build a CLIP with random weights."""
+        clip = create_clip(CLIPConfig(**config["clip"]))
+        size = clip.config.vision_config.image_size
+        return cls(clip, tokenizer, ImagePreprocessor.from_dict(preprocessing, size))
+
+    @classmethod
+    def from_pretrained(cls, source: str) -> ClipEncoder:
+        """Load a published CLIP."""
+        clip = load_weights(CLIPModel, source)
+        size = clip.config.vision_config.image_size
+        preprocessor = ImagePreprocessor.from_dict(load_preprocessing(source), size)
+        return cls(clip, load_tokenizer(source), preprocessor)
 
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
         """Encode float [N, 3, S, S].
@@ -79,11 +121,10 @@ class Encoder(nn.Module):
         output = self.clip.text_model(input_ids=tokens.ids)
         pooled = self.clip.text_projection(output.pooler_output)
         content = self.clip.text_projection(output.last_hidden_state[:, 1:-1])  # [N, L, D]
-        index = torch.arange(content.shape[1], device=content.device)
         return TextFeatures(
             pooled=functional.normalize(pooled.float(), dim=-1),
             tokens=content,
-            mask=index < (tokens.lengths - 2)[:, None],
+            mask=self.content_mask(tokens, content.shape[1]),
             source=tokens,
         )
 
@@ -111,25 +152,6 @@ class Encoder(nn.Module):
         ends = output.last_hidden_state[torch.arange(len(words), device=words.device), lengths - 1]
         pooled = self.clip.text_projection(tower.final_layer_norm(ends))  # [N, D]
         return functional.normalize(pooled.float(), dim=-1)
-
-    def tokenize(self, texts: list[str]) -> TextTokens:
-        """Tokenise texts, padded to the longest; at least one column of content."""
-        encoded: list[list[int]] = self.tokenizer(
-            texts, truncation=True, max_length=self.text_length + 2
-        )["input_ids"]
-        lengths = torch.tensor([len(ids) for ids in encoded])
-        # Three columns at least: a batch of empty texts still has a (masked) content column.
-        width = max(3, int(lengths.max()))
-        padding = self.tokenizer.pad_token_id
-        ids = torch.tensor([ids + [padding] * (width - len(ids)) for ids in encoded])
-        return TextTokens(ids=ids, lengths=lengths)
-
-    def words(self, text: str) -> list[str]:
-        """Return the piece of ``text`` behind each content token."""
-        encoded = self.tokenizer(
-            text, truncation=True, max_length=self.text_length + 2, return_offsets_mapping=True
-        )
-        return [text[start:end].strip() for start, end in encoded["offset_mapping"][1:-1]]
 
 
 def build_clip(

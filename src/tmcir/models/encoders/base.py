@@ -1,0 +1,214 @@
+"""What every encoder is: an image tower and a text tower with one joint space.
+
+Letters used in shapes: N samples, S image side, P image tokens, L text tokens, D joint embedding
+size, W width of the text tower.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from tmcir.core.errors import TMCIRError
+from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
+from tmcir.models.preprocessing import ImagePreprocessor
+
+
+class Encoder(nn.Module, ABC):
+    """Both towers of a family of models, with what they need to read images and texts.
+
+    A new family is one module with a subclass and one line in ``tmcir.models.encoders``.
+
+    Args:
+        tokenizer: The tokenizer of the text tower.
+        preprocessor: The preprocessing of the image tower.
+
+    Attributes:
+        family: The family's name in saved models.
+        prefix_tokens: Special tokens before the content of a text.
+        suffix_tokens: Special tokens after it.
+        lora_targets: Names of the layers in ``towers`` that low-rank adapters go into.
+    """
+
+    family: ClassVar[str]
+    prefix_tokens: ClassVar[int] = 1
+    suffix_tokens: ClassVar[int] = 1
+    lora_targets: ClassVar[list[str]] = ["q_proj", "k_proj", "v_proj", "out_proj"]
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, preprocessor: ImagePreprocessor) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.preprocessor = preprocessor
+
+    # What the towers are
+
+    @property
+    @abstractmethod
+    def embedding_size(self) -> int:
+        """D, the size of the joint space."""
+
+    @property
+    @abstractmethod
+    def image_tokens(self) -> int:
+        """P, the number of tokens of an image."""
+
+    @property
+    @abstractmethod
+    def text_length(self) -> int:
+        """Maximum number of content tokens of a text; longer texts are cut."""
+
+    @property
+    @abstractmethod
+    def logit_scale(self) -> nn.Parameter:
+        """log(1 / tau), the temperature of the contrastive losses; a parameter of one element."""
+
+    @property
+    @abstractmethod
+    def towers(self) -> nn.Module:
+        """The module that holds both towers, into which adapters go."""
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the image tokens; None where tokens have no place in the image."""
+        side = round(self.image_tokens**0.5)
+        return side, side
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Return what ``from_config`` builds the same towers from, of JSON's types."""
+
+    @abstractmethod
+    def embedding_settings(self) -> dict[str, Any]:
+        """Return what embeddings depend on beside the weights, for the model's identity."""
+
+    @classmethod
+    @abstractmethod
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        tokenizer: PreTrainedTokenizerBase,
+        preprocessing: dict[str, Any],
+    ) -> Encoder:
+        """Build towers with random weights.
+
+        Args:
+            config: As ``config`` returned it.
+            tokenizer: The tokenizer.
+            preprocessing: Content of preprocessor_config.json.
+        """
+
+    @classmethod
+    @abstractmethod
+    def from_pretrained(cls, source: str) -> Encoder:
+        """Load a published checkpoint of the family.
+
+        Args:
+            source: Folder or Hugging Face id.
+
+        Raises:
+            TMCIRError: There is no such checkpoint, or weights are missing from it.
+        """
+
+    # What they do
+
+    @abstractmethod
+    def image_features(self, pixel_values: Tensor) -> ImageFeatures:
+        """Encode normalised pixels, float [N, 3, S, S]."""
+
+    @abstractmethod
+    def text_features(self, tokens: TextTokens) -> TextFeatures:
+        """Encode tokenised texts."""
+
+    def pool_image(self, tokens: Tensor) -> Tensor:
+        """Pool image tokens as the image tower pools its own, for composers that edit tokens.
+
+        Args:
+            tokens: float [N, P, D], as in ``ImageFeatures.tokens``.
+
+        Returns:
+            float [N, D], L2-normalised.
+
+        Raises:
+            TMCIRError: This family pools something else than its tokens.
+        """
+        raise TMCIRError(f"an encoder of family {self.family!r} has no pooling over image tokens")
+
+    def tokenize(self, texts: list[str]) -> TextTokens:
+        """Tokenise texts, padded to the longest; at least one column of content."""
+        encoded: list[list[int]] = self.tokenizer(
+            texts, truncation=True, max_length=self._max_length
+        )["input_ids"]
+        lengths = torch.tensor([len(ids) for ids in encoded])
+        # A batch of empty texts still has one (masked) content column.
+        width = max(self.prefix_tokens + self.suffix_tokens + 1, int(lengths.max()))
+        padding = self.tokenizer.pad_token_id
+        ids = torch.tensor([ids + [padding] * (width - len(ids)) for ids in encoded])
+        return TextTokens(ids=ids, lengths=lengths)
+
+    def words(self, text: str) -> list[str]:
+        """Return the piece of ``text`` behind each content token."""
+        encoded = self.tokenizer(
+            text, truncation=True, max_length=self._max_length, return_offsets_mapping=True
+        )
+        offsets = encoded["offset_mapping"]
+        content = offsets[self.prefix_tokens : len(offsets) - self.suffix_tokens]
+        return [text[start:end].strip() for start, end in content]
+
+    def content_mask(self, tokens: TextTokens, length: int) -> Tensor:
+        """Return bool [N, length], True where a content token is."""
+        index = torch.arange(length, device=tokens.lengths.device)
+        return index < (tokens.lengths - self.prefix_tokens - self.suffix_tokens)[:, None]
+
+    @property
+    def _max_length(self) -> int:
+        return self.prefix_tokens + self.text_length + self.suffix_tokens
+
+    # What a method of textual inversion needs
+
+    @property
+    def text_width(self) -> int:
+        """W, the width of the text tower and of its word embeddings."""
+        raise self._no_words()
+
+    def word_embeddings(self, ids: Tensor) -> Tensor:
+        """Return what the text tower reads for token ids, without positions: float [..., W]."""
+        raise self._no_words()
+
+    def read_words(self, words: Tensor, lengths: Tensor) -> Tensor:
+        """Run the text tower over word embeddings in place of ids.
+
+        Args:
+            words: float [N, T, W], special tokens included, right-padded.
+            lengths: long [N], special tokens included.
+
+        Returns:
+            float [N, D], L2-normalised: the pooled embedding.
+        """
+        raise self._no_words()
+
+    def _no_words(self) -> TMCIRError:
+        return TMCIRError(
+            f"an encoder of family {self.family!r} cannot read word embeddings: textual inversion"
+            " (pic2word) needs one that can, such as CLIP"
+        )
+
+
+# What a library writes into a configuration about itself; embeddings do not depend on it.
+_VOLATILE = {
+    *("transformers_version", "_name_or_path", "dtype", "torch_dtype", "architectures"),
+    *("auto_map", "model_type", "initializer_factor", "initializer_range", "use_cache"),
+}
+
+
+def stable_settings(config: Any) -> Any:
+    """Return a transformers configuration without defaults and without facts of the library."""
+    content = config.to_diff_dict() if hasattr(config, "to_diff_dict") else config
+    if isinstance(content, dict):
+        return {
+            key: stable_settings(value) for key, value in content.items() if key not in _VOLATILE
+        }
+    return content
