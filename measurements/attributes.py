@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tmcir.data.fashion_products import KINDS, FashionProducts
-from tmcir.models.preprocessing import ImagePreprocessor, read_squares
+from tmcir.models.preprocessing import ImagePreprocessor, read_pixels
 from tmcir.training.images import random_crops
 
 SIDE = 64
@@ -62,7 +62,7 @@ class AttributeClassifier(nn.Module):
         """Return (gender, colour, pattern, type) of each image."""
         found: list[tuple[str, ...]] = []
         for start in range(0, len(images), 256):
-            squares = read_squares(images[start : start + 256], ImagePreprocessor(size=SIDE))
+            squares = read_pixels(images[start : start + 256], ImagePreprocessor(size=SIDE))
             places = [logits.argmax(dim=1).tolist() for logits in self(squares.float())]
             for row in zip(*places, strict=True):
                 found.append(tuple(names[p] for names, p in zip(self.values, row, strict=True)))
@@ -80,7 +80,7 @@ def trained_classifier(root: Path, file: Path) -> AttributeClassifier:
     if file.exists():
         load_model(model, file)
         return model.eval()
-    squares = read_squares(
+    squares = read_pixels(
         [dataset.image_path(item.id) for item in items], ImagePreprocessor(size=SIDE)
     )
     labels = torch.tensor(

@@ -172,7 +172,6 @@ class _Planner:
 
     def _alignment(self, base: Recipe) -> Job:
         model = base.model.model_dump(mode="json") | {"method": _NO_METHOD, "files": "float32"}
-        del model["fusion"]
         stages = {"align": base.stages.model_dump(mode="json")["align"]}
         content = base.model_dump(mode="json") | {"model": model, "stages": stages}
         key = {name: value for name, value in content.items() if name not in _NOT_IN_KEY}
