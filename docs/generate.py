@@ -72,7 +72,14 @@ def _commands(group: Any, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], 
 
 
 def _paragraphs(text: str) -> str:
-    return "\n".join(line.strip() for line in text.strip().splitlines())
+    """Return a command's help as Markdown: what is indented there, an example, is code."""
+    lines: list[str] = []
+    for line in text.strip().replace("\b\n", "").splitlines():
+        code = line.startswith("  ")
+        if code and not lines[-1].startswith("  "):
+            lines.append("")
+        lines.append(f"    {line.strip()}" if code else line)
+    return "\n".join(lines)
 
 
 def _names(parameter: Any) -> str:

@@ -22,7 +22,7 @@ from tmcir.evaluation import Embeddings, evaluate_methods, score
 from tmcir.evaluation.intent import LENGTH
 
 SIZE = 64
-METHODS = ("image", "text", "sum", "tmcir")
+METHODS = ("image", "text", "sum", "model")
 FIGURES = (f"changed@{LENGTH}", f"kept@{LENGTH}")
 Pair = tuple[float, float]
 

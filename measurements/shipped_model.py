@@ -23,7 +23,7 @@ from tmcir.evaluation import evaluate_methods
 from tmcir.models.loading import load
 from tmcir.models.tmcir import TMCIR
 
-METHODS = {"tmcir": "TMCIR", "sum": "sum", "image": "image only", "text": "text only"}
+METHODS = {"model": "TMCIR", "sum": "sum", "image": "image only", "text": "text only"}
 RUNS = 50
 
 

@@ -12,6 +12,7 @@ from tmcir.benchmark.results import CellResult, Results
 from tmcir.benchmark.statistics import Comparison, Mean
 from tmcir.benchmark.table import table
 from tmcir.benchmark.timing import ComposeTime
+from tmcir.benchmark.writing import save_results
 from tmcir.core.errors import TMCIRError
 
 RESULTS = Results(
@@ -108,7 +109,7 @@ def test_one_seed_is_said_to_be_one() -> None:
 
 
 def test_results_come_back_from_their_file(tmp_path: Path) -> None:
-    RESULTS.save(tmp_path)
+    save_results(RESULTS, tmp_path)
     assert Results.load(tmp_path / "results.json") == RESULTS
     assert (tmp_path / "results.md").read_text() == table(RESULTS)
     assert {file.name for file in tmp_path.iterdir()} == {

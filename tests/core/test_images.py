@@ -17,7 +17,6 @@ from tmcir.core.errors import ImageError, TMCIRError
 from tmcir.core.images import (
     check_image,
     list_images,
-    on_one_line,
     read_image,
     read_image_stream,
 )
@@ -345,7 +344,6 @@ def test_names_stay_on_one_line(tmp_path: Path) -> None:
     with pytest.raises(ImageError) as caught:
         read_image(path)
     assert "a\\n\\x1b[31mb.jpg: empty file" in str(caught.value)
-    assert on_one_line("größe") == "größe"
 
 
 def test_no_warning_leaks_and_none_of_other_modules_is_hidden(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_evaluate_prints_a_table_and_writes_json(
     run: Run, model: Path, catalogue: Path, tmp_path: Path
 ) -> None:
     command = ("evaluate", model, "--dataset", "fashion-products", "--root", catalogue)
-    code, out, _ = run(*command, "--json", tmp_path / "report.json", "--method", "sum")
+    code, out, _ = run(*command, "--output", tmp_path / "report.json", "--method", "sum")
     assert code == 0
     assert "protocol fashion200k" in out
     report = Report.load(tmp_path / "report.json")
@@ -81,7 +81,7 @@ def test_evaluate_prints_a_table_and_writes_json(
 
 def test_json_on_stdout_comes_alone(run: Run, model: Path, catalogue: Path) -> None:
     command = ("evaluate", model, "--dataset", "fashion-products", "--root", catalogue)
-    code, out, _ = run(*command, "--split", "val", "--json", "-")
+    code, out, _ = run(*command, "--split", "val", "--json")
     assert code == 0
     assert Report.from_dict(json.loads(out)).split == "val"
 

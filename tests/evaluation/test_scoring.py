@@ -41,7 +41,7 @@ def test_every_image_is_encoded_once_and_every_query_composed(
     model = FakeModel(IMAGES, TEXTS)
     steps: list[tuple[int, int]] = []
     tasks = dataset.tasks()
-    embeddings = embed(model, dataset, tasks, "tmcir", batch_size, lambda *s: steps.append(s))
+    embeddings = embed(model, dataset, tasks, "model", batch_size, lambda *s: steps.append(s))
     encoded = [name for batch in model.encoded for name in batch]
     assert sorted(encoded) == ["A", "B", "C", "D"]
     assert max(map(len, model.encoded)) <= batch_size
@@ -130,7 +130,7 @@ def test_embeddings_are_those_of_the_model(catalogue: FashionProducts) -> None:
     torch.testing.assert_close(embeddings.of_gallery(tasks[0]), gallery)
 
 
-@pytest.mark.parametrize("method", ["tmcir", *METHODS])
+@pytest.mark.parametrize("method", ["model", *METHODS])
 def test_a_catalogue_is_measured_by_kind(catalogue: FashionProducts, method: str) -> None:
     report = evaluate(build_model(catalogue), catalogue, method=method, batch_size=16)
     assert (report.overall.name, report.overall.queries) == ("all", 40)
@@ -144,7 +144,7 @@ def test_a_catalogue_is_measured_by_kind(catalogue: FashionProducts, method: str
 def test_several_methods_are_measured_as_each_alone(
     catalogue: FashionProducts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, methods = build_model(catalogue), ["sum", "tmcir", "text", "image"]
+    model, methods = build_model(catalogue), ["sum", "model", "text", "image"]
     apart = [evaluate(model, catalogue, method=method) for method in methods]
     encoded: list[int] = []
     image_features = model.image_features

@@ -94,7 +94,7 @@ def test_gallery_info_remove_export_and_prune(
     assert run("gallery", "info", "shop", "--json", "--exact-up-to", "5") == 0
     info = json.loads(capsys.readouterr().out)
     assert (info["photos"], info["exact_up_to"], info["recall"]) == (20, 5, 1.0)
-    assert run("gallery", "remove", "shop", "001.png", "none") == 0
+    assert run("gallery", "remove", "shop", "001.png", "none") == 1
     assert capsys.readouterr().out == "shop: 1 of 2 removed, 19 photos left\n"
     assert run("gallery", "export", "shop", "new/shop.parquet") == 0
     assert capsys.readouterr().out == "new/shop.parquet: 19 photos\n"

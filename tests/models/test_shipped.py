@@ -47,6 +47,6 @@ def test_mini_composes_better_than_what_needs_no_fusion(tmp_path: Path) -> None:
     # that the weights, their tokenizer and their preprocessing still belong together.
     garments = RenderedCatalogue(tmp_path, "test", items=150, queries=150)
     model = tmcir.load("mini")
-    reports = evaluate_methods(model, garments, ["tmcir", "sum", "image", "text"])
+    reports = evaluate_methods(model, garments, ["model", "sum", "image", "text"])
     score = {report.method: report.score for report in reports}
     assert score["tmcir"] > 1.05 * score["sum"] > 1.05 * score["image"] > 2 * score["text"]

@@ -42,7 +42,7 @@ def test_a_method_learns_and_is_measured_on_the_command_line(
     model = tmp_path / "run" / "model"
     products = ("--dataset", "fashion-products", "--root", str(catalogue), "--split", "val")
     capsys.readouterr()
-    assert run("evaluate", str(model), *products, "--json", "-") == 0
+    assert run("evaluate", str(model), *products, "--json") == 0
     report = Report.from_dict(json.loads(capsys.readouterr().out))
     assert report.method == method
     card = (model / "README.md").read_text()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from tmcir.benchmark.plan import JOB, REPORT, TRAINING, Job
-from tmcir.core.errors import TMCIRError
+from tmcir.benchmark.plan import JOB, LOG, REPORT, TRAINING, Job
+from tmcir.core.errors import TMCIRError, first_line
 from tmcir.core.files import locked, read_json, write_bytes, write_json
 from tmcir.evaluation import Report, score_weights, validation_score
 from tmcir.evaluation.balance import measure_balance, summarise_balance, swapped_tasks
@@ -94,6 +95,18 @@ def do(job: Job) -> None:
                 train(job.recipe, validation_score, score_weights)
         _finish(job).save(job.folder / REPORT)
         _tidy(job.folder / TRAINING)
+
+
+def attempt(job: Job, log: TextIO) -> str | None:
+    """Do a job; return why it failed, or None. Tracebacks go to the log."""
+    try:
+        do(job)
+    except TMCIRError as error:
+        return str(error)
+    except Exception as error:  # whatever a library says: the other cells run on
+        traceback.print_exc(file=log)
+        return f"{type(error).__name__}: {first_line(error)}; see {job.folder / LOG}"
+    return None
 
 
 def read_queries(folder: Path) -> dict[str, dict[str, torch.Tensor]]:

@@ -25,6 +25,7 @@ from tmcir.training import Recipe, load_recipe
 
 JOB = "job.json"
 REPORT = "report.json"
+LOG = "log.txt"
 TRAINING = "training"
 # Settings that neither change nor tell what stage align makes.
 _NOT_IN_KEY = {

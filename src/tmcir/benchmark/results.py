@@ -1,4 +1,4 @@
-"""The results of a benchmark: collected from the cells' folders, and written as three kinds."""
+"""The results of a benchmark, collected from the cells' folders."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from tmcir.benchmark.recipe import BenchmarkRecipe, CellSettings
 from tmcir.benchmark.statistics import Comparison, Mean, compare, mean_over_seeds
 from tmcir.benchmark.timing import ComposeTime
 from tmcir.core.errors import TMCIRError
-from tmcir.core.files import read_json, write_bytes, write_json, write_text
+from tmcir.core.files import read_json
 from tmcir.evaluation import Report
 
 FORMAT = "tmcir-benchmark-1"
-JSON_FILE, TABLE_FILE = "results.json", "results.md"
-RESULTS_PLOT, BALANCE_PLOT = "results.png", "balance.png"
 GROUPS = {"baseline": "baselines", "ablation": "ablations", "method": "the method"}
 """What the groups of cells are called, in the order of the table."""
 
@@ -100,21 +98,6 @@ class Results:
     def as_dict(self) -> dict[str, Any]:
         """Return the content of the JSON file."""
         return {"format": FORMAT, **asdict(self)}
-
-    def save(self, folder: Path) -> None:
-        """Write JSON file, table and plots into a folder, each completely or not at all.
-
-        Raises:
-            TMCIRError: A file cannot be written.
-        """
-        from tmcir.benchmark.plots import draw_balance, draw_results
-        from tmcir.benchmark.table import table
-
-        write_json(folder / JSON_FILE, self.as_dict())
-        write_text(folder / TABLE_FILE, table(self))
-        if any(cell.seeds for cell in self.cells):
-            write_bytes(folder / RESULTS_PLOT, draw_results(self))
-            write_bytes(folder / BALANCE_PLOT, draw_balance(self))
 
     @classmethod
     def load(cls, path: str | Path) -> Results:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TextIO
 
-from tmcir.benchmark.job import CellReport, do
-from tmcir.benchmark.plan import REPORT, Job, check_folders, plan
+from tmcir.benchmark.job import CellReport, attempt
+from tmcir.benchmark.plan import LOG, REPORT, Job, check_folders, plan
 from tmcir.benchmark.recipe import BenchmarkRecipe
 from tmcir.benchmark.results import Results, collect
 from tmcir.benchmark.timing import time_composing
-from tmcir.benchmark.worker import do_elsewhere
-from tmcir.core.errors import TMCIRError, first_line, unknown_choice
+from tmcir.benchmark.worker import run_in_process
+from tmcir.benchmark.writing import save_results
+from tmcir.core.errors import unknown_choice
 from tmcir.core.files import locked, require_writable
 from tmcir.evaluation.scoring import measure_names
 from tmcir.training import check_run
 
-LOG = "log.txt"
 Say = Callable[[str], None]
 
 
@@ -60,7 +58,7 @@ def run_benchmark(
         done = [job for job in jobs if job.cell is not None and job.finished]
         times = time_composing(done)
         results = collect(benchmark, chosen, seeds, jobs, failed, times)
-        results.save(benchmark.folder)
+        save_results(results, benchmark.folder)
     return results
 
 
@@ -98,7 +96,7 @@ def _run(jobs: Sequence[Job], processes: int, say: Say) -> dict[Path, str]:
                 elif processes == 1:
                     running[_finished(_do_here(job))] = job
                 else:
-                    running[pool.submit(do_elsewhere, job, job.folder / LOG, threads)] = job
+                    running[pool.submit(run_in_process, job, job.folder / LOG, threads)] = job
             for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
                 job, reason = running.pop(future), future.result()
                 done += 1
@@ -122,19 +120,7 @@ def _do_here(job: Job) -> str | None:
     """Do a job in this process, its output in its log; return why it failed, if it did."""
     job.folder.mkdir(parents=True, exist_ok=True)
     with (job.folder / LOG).open("a", encoding="utf-8") as log, redirect_stdout(log):
-        return reason_of_failure(job, log)
-
-
-def reason_of_failure(job: Job, log: TextIO) -> str | None:
-    """Do a job; return why it failed, if it did, with what only a log should hold in the log."""
-    try:
-        do(job)
-    except TMCIRError as error:
-        return str(error)
-    except Exception as error:  # whatever a library says: the other cells go on
-        traceback.print_exc(file=log)
-        return f"{type(error).__name__}: {first_line(error)}; see {job.folder / LOG}"
-    return None
+        return attempt(job, log)
 
 
 def _outcome(job: Job, reason: str | None) -> str:

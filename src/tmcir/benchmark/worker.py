@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def do_elsewhere(job: Job, log: Path, threads: int) -> str | None:
+def run_in_process(job: Job, log: Path, threads: int) -> str | None:
     """Do a job in a new process; return why it failed, if it did.
 
     Args:
@@ -69,10 +69,10 @@ def main() -> None:
     job_text = sys.stdin.readline()
     threading.Thread(target=_end_with_input, daemon=True).start()
     with redirect_stdout(sys.stderr):
+        from tmcir.benchmark.job import attempt
         from tmcir.benchmark.plan import Job
-        from tmcir.benchmark.run import reason_of_failure
 
-        failed = reason_of_failure(Job.model_validate_json(job_text), sys.stderr)
+        failed = attempt(Job.model_validate_json(job_text), sys.stderr)
     sys.stdout.write(json.dumps({"failed": failed}))
     sys.stdout.flush()
     os._exit(0)  # without waiting for the thread that waits for input

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, requires
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 
 class TMCIRError(Exception):
@@ -22,25 +28,51 @@ class QueryError(TMCIRError):
     """A query that is well formed but points nowhere, or that this gallery cannot answer."""
 
 
-# What each extra of the package brings, by the names that are imported.
-_EXTRAS = {
-    "train": ("accelerate", "peft", "tensorboard"),
-    "generate": ("diffusers",),
-    "benchmark": ("matplotlib", "scipy"),
-    "serve": ("fastapi", "uvicorn", "multipart", "python_multipart", "prometheus_client"),
-    "milvus": ("pymilvus", "sqlglot"),
-}
-
-
 def missing_package(error: ModuleNotFoundError) -> TMCIRError | None:
     """Build the error for a package of an extra that is not installed; None for any other."""
-    package = (error.name or "").partition(".")[0]
-    for extra, packages in _EXTRAS.items():
-        if package in packages:
-            return TMCIRError(
-                f'{package} is not installed: `pip install "tmcir[{extra}]"` brings it'
-            )
-    return None
+    package = (error.name or "").partition(".")[0].replace("_", "-").lower()
+    found = {len(names): extra for extra, names in extras().items() if extra and package in names}
+    if not found:
+        return None
+    # The smallest: some extras contain others.
+    command = install_command(found[min(found)])
+    return TMCIRError(f"{error.name} is not installed: `{command}` brings it")
+
+
+@cache
+def extras() -> dict[str, tuple[str, ...]]:
+    """Return the packages of each extra by its name, as the installed metadata lists them.
+
+    The key ``""`` holds what every installation has. Empty where the package is not installed.
+    """
+    found: dict[str, list[str]] = {}
+    for line in _installed_requirements():
+        requirement, _, marker = line.partition(";")
+        extra = re.search(r"""extra == ['"]([^'"]+)""", marker)
+        name = re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0]
+        if name != "tmcir":  # an extra that contains another one
+            found.setdefault(extra[1] if extra else "", []).append(name.lower().replace("_", "-"))
+    return {extra: tuple(names) for extra, names in found.items()}
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra, from the source tree where that is installed."""
+    try:
+        origin = distribution("tmcir").read_text("direct_url.json")
+    except PackageNotFoundError:
+        origin = None
+    content = json.loads(origin or "{}")
+    if not content.get("url", "").startswith("file:"):
+        return f'pip install "tmcir[{extra}]"'
+    editable = "-e " if content.get("dir_info", {}).get("editable") else ""
+    return f'pip install {editable}"{url2pathname(urlparse(content["url"]).path)}[{extra}]"'
+
+
+def _installed_requirements() -> list[str]:
+    try:
+        return requires("tmcir") or []
+    except PackageNotFoundError:
+        return []
 
 
 def first_line(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from tmcir.core.errors import ImageError, TMCIRError
+from tmcir.core.text import on_one_line
 
 #: Kinds of file that are decoded. A short list: every decoder is a door for hostile files.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -144,11 +145,6 @@ def image_name(source: str | Path | Image.Image) -> str:
     if isinstance(source, Image.Image):
         source = getattr(source, "filename", "") or "image in memory"
     return on_one_line(str(source))
-
-
-def on_one_line(text: str) -> str:
-    """Return a text with line ends, terminal codes and undecodable bytes as escapes (``\\n``)."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def _is_image_name(name: str) -> bool:

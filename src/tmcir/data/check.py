@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tmcir.core.images import check_image, on_one_line
+from tmcir.core.images import check_image
+from tmcir.core.progress import Progress
+from tmcir.core.text import on_one_line
 from tmcir.data.dataset import Dataset
 from tmcir.runs.prefetch import prefetch
 
@@ -100,9 +102,7 @@ class DataCheck:
         ]
 
 
-def check_dataset(
-    dataset: Dataset, progress: Callable[[int, int], None] | None = None
-) -> DataCheck:
+def check_dataset(dataset: Dataset, progress: Progress | None = None) -> DataCheck:
     """Count queries and galleries, and decode every image that they name.
 
     Args:
@@ -137,7 +137,7 @@ def unusable_images(dataset: Dataset, names: Iterable[str]) -> list[str]:
     return [name for name, path in paths.items() if path is None or name in broken]
 
 
-def _broken(paths: dict[str, Path], progress: Callable[[int, int], None] | None) -> dict[str, str]:
+def _broken(paths: dict[str, Path], progress: Progress | None) -> dict[str, str]:
     found = {}
     # Threads, because Pillow releases the interpreter lock while it decodes.
     with closing(prefetch(check_image, paths.values(), _AHEAD, _THREADS)) as reasons:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tmcir.core.errors import ImageError, TMCIRError, unknown_choice
+from tmcir.core.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Dataset(ABC):
         return self.find_image(name) is not None
 
     def prepare(  # noqa: B027 - what lies in files is ready
-        self, progress: Callable[[int, int], None] | None = None
+        self, progress: Progress | None = None
     ) -> None:
         """Make ready all images that are made on demand, as fast as the machine can.
 

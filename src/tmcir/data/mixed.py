@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.core.progress import Progress
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
 from tmcir.data.datasets import is_there, open_dataset
 
@@ -97,7 +98,7 @@ class Mixed(Dataset):
         part = self._part_of(name)
         return part is not None and part.dataset.has_image(part.inside(name))
 
-    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def prepare(self, progress: Progress | None = None) -> None:
         """Make ready the images of every part."""
         for part in self._parts:
             part.dataset.prepare(progress)

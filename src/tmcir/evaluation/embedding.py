@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tmcir.core.errors import ImageError, TMCIRError, unknown_choice
+from tmcir.core.progress import Progress
 from tmcir.data.dataset import Dataset, Task, Triplet
 from tmcir.models.baselines import METHODS, Compose
 from tmcir.models.features import ImageFeatures, TextFeatures
@@ -21,11 +22,8 @@ from tmcir.runs.prefetch import prefetch
 if TYPE_CHECKING:
     from tmcir.models.tmcir import TMCIR
 
-OWN_METHOD = "tmcir"
-"""The name that stands for the model's own method, whatever that is."""
-
-Progress = Callable[[int, int], None]
-"""Called with the number of images encoded so far, and of all of them."""
+OWN_METHOD = "model"
+"""Stands for the model's own way to compose queries, whatever its name."""
 
 # Batches that may wait, decoded, for the encoder.
 _READ_AHEAD = 2

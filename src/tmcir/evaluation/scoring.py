@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tmcir.core.progress import Progress
 from tmcir.data.dataset import Dataset, Task
 from tmcir.evaluation.balance import measure_balance, summarise_balance, swapped_tasks
 from tmcir.evaluation.embedding import (
     OWN_METHOD,
     Embeddings,
-    Progress,
     embed,
     is_own,
     recompose,
@@ -41,7 +41,7 @@ def evaluate(
         model: The model.
         dataset: A split whose labels are known.
         protocol: One of ``dataset.protocols``; None takes the first.
-        method: ``tmcir`` for the model's own method, whose name the report then gives; or a
+        method: ``model`` for the model's own method, whose name the report then gives; or a
             baseline over its towers: image, text, sum.
         batch_size: Images encoded at once.
         progress: Called after every batch of images.
@@ -77,7 +77,7 @@ def evaluate_methods(
     Args:
         model: The model.
         dataset: A split whose labels are known.
-        methods: ``tmcir`` for the model's own method, and baselines: image, text, sum.
+        methods: ``model`` for the model's own method, and baselines: image, text, sum.
         protocol: One of ``dataset.protocols``; None takes the first.
         batch_size: Images encoded at once.
         progress: Called after every batch of images.

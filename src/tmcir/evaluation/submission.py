@@ -11,11 +11,12 @@ import torch
 
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.files import write_text
+from tmcir.core.progress import Progress
 from tmcir.data.circo import CIRCO, IMAGE_LIST
 from tmcir.data.cirr import CIRR
 from tmcir.data.dataset import Dataset, Task
 from tmcir.data.datasets import open_dataset
-from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, Progress, embed
+from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, embed
 from tmcir.evaluation.metrics import score_chunks, subset_scores, top
 from tmcir.evaluation.protocols import GalleryIndex
 
@@ -64,7 +65,7 @@ def submit(
         model: The model.
         dataset: The split.
         folder: Gets the files.
-        method: ``tmcir`` for the model's own method, or a baseline: image, text, sum.
+        method: ``model`` for the model's own method, or a baseline: image, text, sum.
         batch_size: Images encoded at once.
         progress: Called after every batch of images.
 

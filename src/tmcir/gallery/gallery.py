@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.files import require_writable
+from tmcir.core.progress import Progress
 from tmcir.gallery.embedding import embed, reference, unknown_item
 from tmcir.gallery.export import write_parquet
-from tmcir.gallery.indexing import AddReport, ReportProgress, write_photos
+from tmcir.gallery.indexing import AddReport, write_photos
 from tmcir.gallery.metadata import Metadata, read_metadata
 from tmcir.gallery.model import (
     EmbeddingModel,
@@ -136,7 +137,7 @@ class Gallery:
         metadata: str | Path | None = None,
         *,
         metadata_key: str | None = None,
-        progress: ReportProgress | None = None,
+        progress: Progress | None = None,
         chunk_size: int = CHUNK_SIZE,
         prune: bool = False,
     ) -> AddReport:
@@ -204,6 +205,17 @@ class Gallery:
             if removed:
                 self._store.tidy()
         return removed
+
+    def missing(self, ids: Iterable[str]) -> list[str]:
+        """Return those of the ids that no photo of the gallery has, each once, in order.
+
+        Raises:
+            TMCIRError: There is no gallery.
+        """
+        self._require()
+        asked = list(dict.fromkeys(ids))
+        found = self._store.rows(asked)
+        return [name for name in asked if name not in found]
 
     def export(self, path: str | Path) -> int:
         """Write ids, paths, hashes, metadata and vectors to a Parquet file, completely or not.

@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tmcir.core.errors import TMCIRError
+from tmcir.core.progress import Progress
 from tmcir.gallery.metadata import Metadata
 from tmcir.gallery.model import EmbeddingModel
 from tmcir.gallery.photos import Look, Photo, look_at
 from tmcir.gallery.stores.base import FileState, Rows, Store, Value
 from tmcir.runs.prefetch import prefetch
-
-#: Called with the number of photos that are done and the number of all photos.
-ReportProgress = Callable[[int, int], None]
 
 _BATCH = 64
 _THREADS = min(8, os.cpu_count() or 1)
@@ -62,7 +60,7 @@ def write_photos(
     metadata: Metadata,
     report: AddReport,
     chunk_size: int,
-    progress: ReportProgress | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Encode what is new or changed, and write it ``chunk_size`` photos at a time.
 

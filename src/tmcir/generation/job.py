@@ -6,7 +6,7 @@ import io
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from tmcir.core.errors import ImageError, TMCIRError
 from tmcir.core.files import locked, write_bytes
 from tmcir.core.hashing import stable_name, stable_number
 from tmcir.core.images import read_image
+from tmcir.core.progress import Progress
 from tmcir.data.dataset import Dataset, Triplet
 from tmcir.generation.editor import Editor, load_editor
 from tmcir.generation.filters import Scorer, judge
@@ -89,7 +90,7 @@ def generate(
     recipe: GenerateRecipe,
     shard: tuple[int, int] = (1, 1),
     limit: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> GenerateReport:
     """Make the pseudo-targets of a dataset's triplets that are not there yet.
 
@@ -164,7 +165,7 @@ def _make(
     manifest: Manifest,
     report: GenerateReport,
     total: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> None:
     """Edit what is waiting, and write pictures before the rows that name them."""
     dataset.prepare()

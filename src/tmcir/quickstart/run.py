@@ -8,13 +8,13 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tmcir.core.files import locked, write_text
+from tmcir.core.progress import Progress
 from tmcir.core.shipped import EDITOR_INDEX, shipped_names
 from tmcir.evaluation import Report, evaluate_methods
 from tmcir.gallery import Gallery
@@ -31,10 +31,7 @@ from tmcir.training import Recipe, load_recipe, train
 TRAIN_RECIPE = "quickstart"
 GENERATE_RECIPE = "quickstart-pseudo-targets"
 PAGE = "quickstart.html"
-METHODS = ("tmcir", "sum", "image", "text")
-
-Progress = Callable[[int, int], None]
-"""Called with what is done and all that is to do."""
+METHODS = ("model", "sum", "image", "text")
 
 
 class Console(Protocol):
@@ -85,6 +82,13 @@ class QuickstartReport:
     reports: tuple[Report, ...]
     seconds: float
     memory: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content as JSON has it."""
+        reports = [report.as_dict() for report in self.reports]
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {
+            "reports": reports
+        }
 
 
 def quickstart(folder: Path, console: Console, plan: Plan | None = None) -> QuickstartReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.files import read_json, write_text
+from tmcir.core.progress import Progress
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
 from tmcir.rendered.changes import Change, kept_and_changed, kept_attributes
 from tmcir.rendered.collection import Collection, Item
@@ -144,13 +145,13 @@ class RenderedCatalogue(Dataset):
         """Return whether the split has that item, drawn already or not."""
         return name in self._collection.by_name
 
-    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def prepare(self, progress: Progress | None = None) -> None:
         """Draw what is missing; see ``draw``."""
         self.draw(progress)
 
     def draw(
         self,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
         workers: int | None = None,
     ) -> None:
         """Draw all pictures of the split that are missing.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 from tmcir.core.errors import TMCIRError
+from tmcir.core.progress import Progress
 from tmcir.rendered.drawing import render
 from tmcir.rendered.garment import Garment
 from tmcir.rendered.nuisance import Nuisance
@@ -58,7 +59,7 @@ def draw_photo(photo: Photo) -> None:
 def draw_photos(
     photos: Sequence[Photo],
     workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Draw many pictures.
 
@@ -100,6 +101,6 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _report(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
+def _report(progress: Progress | None, done: int, total: int) -> None:
     if progress is not None:
         progress(done, total)

@@ -126,6 +126,28 @@ def recipe_description(source: str | Path) -> str:
     return str(_read(str(source)).get("description", ""))
 
 
+def recipe_text(name: str) -> str:
+    """Return the YAML text of a shipped recipe, comments included.
+
+    Raises:
+        TMCIRError: There is no such recipe.
+    """
+    file = resources.files("tmcir.recipes") / f"{name}.yaml"
+    if Path(name).name != name or not file.is_file():
+        raise unknown_choice("recipe", name, recipe_names())
+    return file.read_text(encoding="utf-8")
+
+
+def recipe_content(name: str) -> dict[str, Any]:
+    """Return the settings that a shipped recipe sets, with YAML's aliases resolved.
+
+    Raises:
+        TMCIRError: There is no such recipe.
+    """
+    recipe_text(name)
+    return _read(name)
+
+
 def load_settings(kind: type[Kind], source: str | Path, overrides: Sequence[str] = ()) -> Kind:
     """Read a recipe and check all of it.
 

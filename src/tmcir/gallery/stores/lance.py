@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from tmcir.core.errors import TMCIRError
 from tmcir.core.files import locked
-from tmcir.core.images import on_one_line
+from tmcir.core.text import on_one_line
 from tmcir.gallery.stores.approximate import rank
 from tmcir.gallery.stores.base import (
     MAXIMUM_FILTER,

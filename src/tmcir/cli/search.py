@@ -1,0 +1,135 @@
+"""`tmcir search` and `tmcir explain`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tmcir.cli.gallery import open_gallery
+from tmcir.cli.options import ExactUpTo, GalleryAddress, GalleryModel, Json, ModelName
+from tmcir.cli.output import print_json
+
+if TYPE_CHECKING:
+    from tmcir.gallery import Hit
+
+
+def search(
+    gallery: GalleryAddress,
+    image: Annotated[Path | None, typer.Option(help="Reference image.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="How it should differ; without --image, what to find.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Number of results.")] = 20,
+    where: Annotated[
+        str | None, typer.Option(help="SQL condition on id and metadata columns.")
+    ] = None,
+    balance: Annotated[
+        float, typer.Option(help="From -1 (follow the image only) to 1 (the text only).")
+    ] = 0.0,
+    item: Annotated[
+        str | None, typer.Option(help="Id of a photo of the gallery, in place of --image.")
+    ] = None,
+    more_like: Annotated[
+        list[str] | None, typer.Option(help="Id of a photo to be more like; may be given again.")
+    ] = None,
+    less_like: Annotated[
+        list[str] | None, typer.Option(help="Id of a photo to be less like; may be given again.")
+    ] = None,
+    offset: Annotated[int, typer.Option(help="Results to skip before the first.")] = 0,
+    deduplicate: Annotated[
+        bool, typer.Option("--deduplicate", help="Show photos that look the same once.")
+    ] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page of thumbnails here.")] = None,
+    model: GalleryModel = None,
+    exact_up_to: ExactUpTo = None,
+    as_json: Json = False,
+) -> None:
+    """Search a gallery with an image, a text, or both.
+
+    \b
+    Example:
+      tmcir search shop --image ref.jpg --text "in red" --where "year > 2012"
+    """
+    from tmcir.gallery import Query
+
+    opened = open_gallery(gallery, model, False, exact_up_to=exact_up_to)
+    query = Query(image, item, text or "", balance, tuple(more_like or ()), tuple(less_like or ()))
+    query.check()
+    hits = opened.find(
+        opened.embed([query])[0], k, where=where, offset=offset, deduplicate=deduplicate
+    )
+    if html is not None:
+        from tmcir.gallery.page import write_page
+
+        write_page(html, opened, query, hits, where)
+    if as_json:
+        print_json([dataclasses.asdict(hit) for hit in hits])
+        return
+    _print_hits(hits)
+    if not hits:
+        typer.echo("no photo fits", err=True)
+    if html is not None:
+        typer.echo(f"page: {html}", err=True)
+
+
+def _print_hits(hits: list[Hit]) -> None:
+    from tmcir.core.text import on_one_line
+
+    for hit in hits:
+        details = "  ".join(str(value) for value in hit.metadata.values() if value is not None)
+        more = f"  (+{len(hit.duplicates)} like it)" if hit.duplicates else ""
+        line = f"{hit.rank:4}  {hit.score:.3f}  {hit.id}{more}  {details}".rstrip()
+        typer.echo(on_one_line(line))  # file names and cells may hold control characters
+
+
+def explain(
+    model: ModelName,
+    image: Annotated[Path, typer.Option(help="Reference image.")],
+    text: Annotated[str, typer.Option(help="How the result should differ from it.")],
+    gallery: Annotated[
+        str | None,
+        typer.Option(help="Gallery to show what image, text and both would find in it."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of results of each.")] = 8,
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show how a model composes a query of image and text.
+
+    The gate says how much image and text count; with token fusion, each word comes with the patches
+    of the image that merged into it.
+
+    \b
+    Example:
+      tmcir explain mini --image ref.jpg --text "in red" --html explanation.html
+    """
+    from tmcir.core.text import on_one_line
+    from tmcir.models import load
+    from tmcir.models.explanation import explanation_lines, render_explanation
+
+    explanation = load(model).explain(image, text)
+    found: dict[str, list[Hit]] = {}
+    if gallery is not None:
+        opened = open_gallery(gallery, model, create=False)
+        found["image and text"] = opened.search(image, text, k)
+        found["image alone"] = opened.search(image, None, k)
+        found["text alone"] = opened.search(None, text, k)
+    if html is not None:
+        from tmcir.core.files import write_text
+
+        rows = [(title, [(hit.id, hit.path) for hit in hits]) for title, hits in found.items()]
+        write_text(html, render_explanation(explanation, image, text, rows))
+    ids = {title: [hit.id for hit in hits] for title, hits in found.items()}
+    if as_json:
+        content = dataclasses.asdict(explanation)
+        print_json({"image": image, "text": text, **content, "results": ids})
+        return
+    for line in explanation_lines(explanation):
+        typer.echo(line)
+    for title, names in ids.items():
+        typer.echo(on_one_line(f"{title}: {', '.join(names)}"))
+    if html is not None:
+        typer.echo(f"page: {html}", err=True)

@@ -1,0 +1,68 @@
+"""What commands import before they work: a person waits for it each time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# Of a command: every module that it imports beside Python's own, by the name of its package.
+START = {"typer", "annotated_doc", "shellingham", "tmcir"}
+CHECKED = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
+LISTING = """
+import sys
+before = set(sys.modules)
+sys.argv = ["tmcir", *sys.argv[1:]]
+from tmcir.cli import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code
+own = {name.partition(".")[0] for name in set(sys.modules) - before}
+public = {name for name in own if not name.startswith("_")}
+print("MODULES", *sorted(public - set(sys.stdlib_module_names)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--help"], START),
+        (["search", "--help"], START | CHECKED),
+        (["train", "--help"], START | CHECKED),
+        (["models"], START | CHECKED),
+        (["recipes"], START | CHECKED | {"yaml"}),
+        (["recipes", "mini"], START | CHECKED | {"yaml"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_a_light_command_imports(arguments: list[str], expected: set[str]) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", LISTING, *arguments], capture_output=True, text=True, check=True
+    )
+    imported = found.stdout.splitlines()[-1].split()
+    assert imported[0] == "MODULES"
+    # Compiled packages register helpers of their own, such as cython_runtime.
+    assert {name for name in imported[1:] if "cython" not in name} <= expected
+
+
+def test_searching_and_measuring_work_without_the_extra_for_training() -> None:
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('accelerate', 'peft', 'diffusers',"
+        " 'tensorboard', 'torchvision', 'pandas', 'matplotlib', 'scipy')));"
+        "import tmcir.cli, tmcir.models, tmcir.gallery.page, tmcir.evaluation.scoring;"
+        "print([name for name in sys.modules if name.startswith('tmcir.training')])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "[]\n"
+
+
+def test_importing_the_package_loads_no_model_library() -> None:
+    script = "import sys, tmcir; print('torch' in sys.modules, 'transformers' in sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "False False\n"
