@@ -93,6 +93,10 @@ def test_missing_images_are_named_before_anything_is_encoded(dataset: FashionIQ)
     model = FakeModel(IMAGES, TEXTS)
     with pytest.raises(ImageError, match=r"2 of 4 images are missing under .*: (D, C|C, D);"):
         evaluate(model, dataset)
+    for name in "AB":
+        (dataset.root / "images" / f"{name}.jpg").unlink()
+    with pytest.raises(ImageError, match=r"none of the 4 images is under .*; docs/data.md says"):
+        evaluate(model, dataset)
     assert model.encoded == []
 
 

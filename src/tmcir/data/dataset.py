@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from tmcir.core.errors import ImageError, TMCIRError, unknown_choice
 from tmcir.core.progress import Progress
+
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,8 @@ class Dataset(ABC):
     @property
     def check_command(self) -> str:
         """The command that lists all missing and broken images, for errors to name."""
-        return f"tmcir data check {self.name} --root {self.root} --split {self.split}"
+        root = shlex.quote(str(self.root))
+        return f"tmcir data check {self.name} --root {root} --split {self.split}"
 
     def image_names(self) -> list[str]:
         """Return every image that queries and galleries name, sorted, each once."""
@@ -186,3 +190,23 @@ class Dataset(ABC):
         if protocol not in self.protocols:
             raise unknown_choice(f"{self.name} protocol", protocol, self.protocols)
         return protocol
+
+
+def missing_images(dataset: Dataset, missing: Sequence[str], total: int) -> ImageError:
+    """Build the error for images of a dataset that have no file.
+
+    Args:
+        dataset: The dataset.
+        missing: Names of the missing images, at least one; the first few are named.
+        total: The number of images that were looked for.
+    """
+    listed = ", ".join(missing[:_MAX_NAMED]) + (", ..." * (len(missing) > _MAX_NAMED))
+    if len(missing) == total:
+        return ImageError(
+            f"none of the {total:,} images is under {dataset.root}: {listed}; docs/data.md says"
+            " where they belong"
+        )
+    return ImageError(
+        f"{len(missing):,} of {total:,} images are missing under {dataset.root}: {listed};"
+        f" `{dataset.check_command}` lists them"
+    )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tmcir.core.errors import ImageError, TMCIRError, unknown_choice
+from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.progress import Progress
-from tmcir.data.dataset import Dataset, Task, Triplet
+from tmcir.data.dataset import Dataset, Task, Triplet, missing_images
 from tmcir.models.baselines import METHODS, Compose
 from tmcir.models.features import ImageFeatures, TextFeatures
 from tmcir.runs.prefetch import prefetch
@@ -27,7 +27,6 @@ OWN_METHOD = "model"
 
 # Batches that may wait, decoded, for the encoder.
 _READ_AHEAD = 2
-_NAMED_AT_MOST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +173,7 @@ def find_images(dataset: Dataset, names: Sequence[str]) -> list[Path]:
     paths = [path for path in found if path is not None]
     if len(paths) < len(names):
         missing = [name for name, path in zip(names, found, strict=True) if path is None]
-        listed = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." * (len(missing) > _NAMED_AT_MOST))
-        raise ImageError(
-            f"{len(missing)} of {len(names)} images are missing under {dataset.root}: {listed};"
-            f" `{dataset.check_command}` lists them"
-        )
+        raise missing_images(dataset, missing, len(names))
     return paths
 
 

@@ -15,7 +15,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from tmcir.core.errors import TMCIRError
 from tmcir.core.files import read_json, require_writable, write_text
 from tmcir.data.check import unusable_images
-from tmcir.data.dataset import Dataset
+from tmcir.data.dataset import Dataset, missing_images
 from tmcir.models.encoders.clip import ClipEncoder, build_clip
 from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor
@@ -107,15 +107,14 @@ def check_run(recipe: Recipe) -> None:
     for split in ("train", "val"):
         try:
             dataset = recipe.dataset.open(split)
-            missing = [name for name in dataset.image_names() if not dataset.has_image(name)]
+            names = dataset.image_names()
+            missing = [name for name in names if not dataset.has_image(name)]
         except TMCIRError as error:
             problems.append(f"dataset: {error}")
             continue
         if missing and not (recipe.dataset.skip_broken and split == "train"):
-            problems.append(
-                f"dataset: {len(missing)} images of the {split} split are missing, such as"
-                f" {missing[0]}: `{dataset.check_command}` lists them"
-            )
+            reason = missing_images(dataset, missing, len(names))
+            problems.append(f"dataset, split {split}: {reason}")
         if split == "train" and recipe.stages.align:
             try:
                 make_pairing(recipe.stages.align, dataset)
