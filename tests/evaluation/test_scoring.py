@@ -96,7 +96,7 @@ def test_missing_images_are_named_before_anything_is_encoded(dataset: FashionIQ)
     for name in "AB":
         (dataset.root / "images" / f"{name}.jpg").unlink()
     with pytest.raises(ImageError, match=r"none of the 4 images is under .*; docs/data.md says"):
-        evaluate(model, dataset)
+        evaluate(model, FashionIQ(dataset.root, "val", "dress"))
     assert model.encoded == []
 
 
