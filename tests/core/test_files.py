@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tmcir.core.errors import TMCIRError
-from tmcir.core.files import locked, write_bytes, write_text
+from tmcir.core.files import locked, staged_directory, write_bytes, write_text
 
 HOLD = """
 import sys, time
@@ -115,6 +115,64 @@ def test_a_place_where_no_file_can_be_is_an_error(name: str, tmp_path: Path) -> 
     (tmp_path / "file").write_text("a file")
     with pytest.raises(TMCIRError, match=f"{name}: cannot be written"):
         write_bytes(tmp_path / name, b"content")
+
+
+# Folders
+
+STAGE = """
+import sys, time
+from pathlib import Path
+from tmcir.core.files import staged_directory
+
+with staged_directory(Path(sys.argv[1])) as staging:
+    (staging / "config.json").write_text("half")
+    print("staged", flush=True)
+    time.sleep(60)
+"""
+
+
+def stage(target: Path) -> subprocess.Popen[str]:
+    """Start a process that writes a folder, and return when it has begun."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STAGE, str(target)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "staged\n"
+    return process
+
+
+def test_staged_files_appear_at_once_beside_the_others(tmp_path: Path) -> None:
+    target = tmp_path / "made" / "model"
+    with staged_directory(target) as staging:
+        for name in ("config.json", "weights"):
+            (staging / name).write_text("new")
+        assert list(target.iterdir()) == [staging]
+    (target / "other").write_text("stays")
+    with pytest.raises(ZeroDivisionError), staged_directory(target) as staging:
+        (staging / "config.json").write_text("never seen")
+        raise ZeroDivisionError
+    assert sorted(path.name for path in target.iterdir()) == ["config.json", "other", "weights"]
+    assert (target / "config.json").read_text() == "new"
+    with pytest.raises(TMCIRError, match="cannot be written"), staged_directory(target / "other"):
+        raise AssertionError("a file is in its place")
+
+
+@needs_locks
+def test_what_a_kill_left_of_a_folder_goes_with_the_next_write(tmp_path: Path) -> None:
+    end(stage(tmp_path))
+    assert [path.name[:9] for path in tmp_path.iterdir()] == [".staging-"]
+    running = stage(tmp_path)  # whose folder the next write must leave alone
+    try:
+        with staged_directory(tmp_path) as staging:
+            (staging / "config.json").write_text("whole")
+            assert len(list(tmp_path.iterdir())) == 2
+        assert len(list(tmp_path.glob(".staging-*"))) == 1
+    finally:
+        end(running)
+    with staged_directory(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert (tmp_path / "config.json").read_text() == "whole"
 
 
 # Locks

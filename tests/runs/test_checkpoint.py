@@ -11,7 +11,7 @@ from tmcir.runs.checkpoint import TrainingState, load_checkpoint, save_checkpoin
 
 def test_what_a_kill_left_of_a_checkpoint_goes_with_the_next_one(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
-    left = tmp_path / ".checkpoint.safetensors.staging"
+    left = tmp_path / ".staging-abandoned"
     left.mkdir()
     (left / ".tmpAbCdEf").write_bytes(b"half of a checkpoint")
     model = nn.Linear(3, 2)

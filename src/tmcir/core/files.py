@@ -1,4 +1,4 @@
-"""Reading and writing files so that nothing is ever half-written."""
+"""Files that are never half-written, and locks that end with their process."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tmcir.core.errors import TMCIRError
+
+_STAGING = ".staging-"
 
 
 def read_json(path: Path) -> Any:
@@ -30,7 +32,7 @@ def read_json(path: Path) -> Any:
 
 
 def require_writable(path: Path) -> None:
-    """See that a file can be written, before the work whose result it will hold.
+    """Check that a file can be written, before the work whose result it will hold.
 
     Raises:
         TMCIRError: A folder is in its place, or a folder above it is a file or not writable.
@@ -104,33 +106,65 @@ def staged_directory(target: Path) -> Iterator[Path]:
     """Yield an empty folder whose files are moved into ``target`` when the block ends well.
 
     Other files in ``target`` stay. ``config.json`` moves last, so that a directory that has one
-    is complete.
+    is complete. What a killed process left of such a folder is removed here, by the next one.
+
+    Raises:
+        TMCIRError: ``target`` cannot be written to.
     """
+    require_writable(target / _STAGING)
     target.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=target, prefix=".staging-"))
+    _remove_abandoned(target)
+    staging = Path(tempfile.mkdtemp(dir=target, prefix=_STAGING))
+    with _held(staging):
+        try:
+            yield staging
+            last = "config.json"
+            for path in sorted(staging.iterdir(), key=lambda path: (path.name == last, path.name)):
+                path.chmod(0o644)  # whatever wrote it, others may read it
+                path.replace(target / path.name)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _remove_abandoned(target: Path) -> None:
+    for folder in target.glob(f"{_STAGING}*"):
+        with suppress(OSError), _held(folder):  # held by another process: still in use
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder, so that other processes can tell it from one whose process was killed.
+
+    Raises:
+        OSError: Another process holds it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield staging
-        files = sorted(staging.iterdir(), key=lambda path: (path.name == "config.json", path.name))
-        for path in files:
-            path.chmod(0o644)  # whatever wrote it, others may read it
-            path.replace(target / path.name)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        os.close(descriptor)
 
 
 @contextmanager
 def locked(path: Path, busy: str | None = None) -> Iterator[None]:
-    """Hold a lock that one process at a time can have; the system frees it when that one ends.
+    """Hold a lock that one process at a time can have; the system frees it when that process ends.
 
     Args:
         path: The lock's file.
-        busy: What to say where another process holds the lock; None waits for it.
+        busy: The error's message if another process holds the lock; None waits for it.
 
     Raises:
         TMCIRError: Another process holds the lock, or its file cannot be made.
     """
     if sys.platform == "win32":
-        yield  # nothing there to lock with
+        yield  # there are no such locks
         return
     import fcntl
 

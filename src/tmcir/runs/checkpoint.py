@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tmcir.core.errors import TMCIRError, first_line
+from tmcir.core.files import staged_directory
 from tmcir.runs.average import Average
 
 _MODEL, _OPTIMISER, _AVERAGE = "model.", "optimiser.", "average."
@@ -105,21 +105,17 @@ def load_checkpoint(
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file by renaming a finished temporary file onto its place.
+    """Write a safetensors file; a kill leaves the old file or the new one.
 
-    A folder of its own holds that file: the library writes temporary files, too, as large as a
-    checkpoint, and the next write removes what a kill leaves of them.
+    It is staged in a folder of its own, because the library has temporary files of the size of a
+    checkpoint, too: the next write removes what a kill left of them.
     """
-    staging = path.with_name(f".{path.name}.staging")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
-    save_file(
-        {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
-        staging / path.name,
-        metadata=metadata,
-    )
-    (staging / path.name).replace(path)
-    shutil.rmtree(staging, ignore_errors=True)
+    with staged_directory(path.parent) as staging:
+        save_file(
+            {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
+            staging / path.name,
+            metadata=metadata,
+        )
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
