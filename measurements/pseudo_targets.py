@@ -26,8 +26,8 @@ from attributes import AttributeClassifier, trained_classifier
 from cards import write_measured
 from PIL import Image
 
-from tmcir.core.files import read_json
 from tmcir.core.images import read_image
+from tmcir.core.json_files import read_json
 from tmcir.data.dataset import Triplet
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.data.pseudo_targets import read_pseudo_targets

@@ -6,7 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
@@ -17,7 +17,8 @@ import torch
 
 from tmcir.benchmark.plan import JOB, LOG, REPORT, TRAINING, Job
 from tmcir.core.errors import TMCIRError, first_line
-from tmcir.core.files import locked, read_json, write_bytes, write_json
+from tmcir.core.files import locked, write_bytes, write_json
+from tmcir.core.json_files import check, read_json
 from tmcir.evaluation import Report, score_weights, validation_score
 from tmcir.evaluation.balance import measure_balance, summarise_balance, swapped_tasks
 from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, embed
@@ -66,16 +67,11 @@ class CellReport:
         Raises:
             TMCIRError: There is no such file, or it is no such report.
         """
-        content: dict[str, Any] = read_json(path)
-        try:
-            if content["format"] != FORMAT:
-                raise TMCIRError(f"not of the format {FORMAT}")
-            rest = {field.name: content[field.name] for field in fields(cls)}
-            if rest["report"] is not None:
-                rest["report"] = Report.from_dict(rest["report"])
-            return cls(**rest)
-        except (KeyError, TypeError, TMCIRError) as error:
-            raise TMCIRError(f"{path}: not the report of a cell: {error}") from None
+        content = read_json(path)
+        where = f"{path}: not the report of a cell"
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise TMCIRError(f"{where}: not of the format {FORMAT}")
+        return check(content, where, cls)
 
 
 def do(job: Job) -> None:

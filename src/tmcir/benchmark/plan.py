@@ -15,8 +15,8 @@ from pydantic import Field
 
 from tmcir.benchmark.recipe import BenchmarkRecipe, CellSettings
 from tmcir.core.errors import TMCIRError
-from tmcir.core.files import read_json
 from tmcir.core.hashing import stable_name
+from tmcir.core.json_files import read_json
 from tmcir.data.dataset import Dataset
 from tmcir.data.datasets import open_dataset
 from tmcir.evaluation.embedding import OWN_METHOD

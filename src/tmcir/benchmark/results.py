@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tmcir.benchmark.recipe import BenchmarkRecipe, CellSettings
 from tmcir.benchmark.statistics import Comparison, Mean, compare, mean_over_seeds
 from tmcir.benchmark.timing import ComposeTime
 from tmcir.core.errors import TMCIRError
-from tmcir.core.files import read_json
+from tmcir.core.json_files import check, read_json
 from tmcir.evaluation import Report
 
 FORMAT = "tmcir-benchmark-1"
@@ -107,15 +107,10 @@ class Results:
             TMCIRError: There is no such file, or it is not of this format.
         """
         content = read_json(Path(path))
-        try:
-            if content["format"] != FORMAT:
-                raise TMCIRError(f"not of the format {FORMAT}")
-            rest = {one.name: content[one.name] for one in fields(cls)}
-            rest |= {name: tuple(rest[name]) for name in ("seeds", "compared_by")}
-            rest["cells"] = tuple(_read_cell(cell) for cell in rest["cells"])
-            return cls(**rest)
-        except (KeyError, TypeError, AttributeError, TMCIRError) as error:
-            raise TMCIRError(f"{path}: not the results of a benchmark: {error}") from None
+        where = f"{path}: not the results of a benchmark"
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise TMCIRError(f"{where}: not of the format {FORMAT}")
+        return check(content, where, cls)
 
 
 def collect(
@@ -267,22 +262,3 @@ def _figures(report: Report) -> dict[str, float]:
 def _balance(report: Report) -> dict[str, float]:
     figures = {} if report.balance is None else report.balance.figures
     return {name: metric.value for name, metric in figures.items()}
-
-
-def _read_cell(content: dict[str, Any]) -> CellResult:
-    def means(found: dict[str, Any] | None) -> dict[str, Mean] | None:
-        return found and {
-            name: Mean(**{**one, "values": tuple(one["values"])}) for name, one in found.items()
-        }
-
-    compared = content["comparisons"]
-    rest = {
-        **content,
-        "seeds": tuple(content["seeds"]),
-        "missing": {int(seed): reason for seed, reason in content["missing"].items()},
-        "metrics": means(content["metrics"]),
-        "balance": means(content["balance"]),
-        "comparisons": compared and {name: Comparison(**one) for name, one in compared.items()},
-        "compose": content["compose"] and ComposeTime(**content["compose"]),
-    }
-    return CellResult(**rest)

@@ -17,20 +17,6 @@ from tmcir.core.errors import TMCIRError
 _STAGING = ".staging-"
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
-
-    Raises:
-        TMCIRError: The file is missing or is not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TMCIRError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise TMCIRError(f"{path}: not readable as JSON: {error}") from None
-
-
 def require_writable(path: Path) -> None:
     """Check that a file can be written, before the work whose result it will hold.
 
@@ -113,7 +99,7 @@ def staged_directory(target: Path) -> Iterator[Path]:
     """
     require_writable(target / _STAGING)
     target.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(target)
+    remove_abandoned(target)
     staging = Path(tempfile.mkdtemp(dir=target, prefix=_STAGING))
     with _held(staging):
         try:
@@ -126,7 +112,8 @@ def staged_directory(target: Path) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
 
 
-def _remove_abandoned(target: Path) -> None:
+def remove_abandoned(target: Path) -> None:
+    """Remove what killed processes left of the folders in which they wrote files for ``target``."""
     for folder in target.glob(f"{_STAGING}*"):
         with suppress(OSError), _held(folder):  # held by another process: still in use
             shutil.rmtree(folder, ignore_errors=True)

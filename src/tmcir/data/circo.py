@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path
 
 from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.core.json_files import Record, Text, Whole, Wholes
 from tmcir.data.dataset import Dataset, Task, Triplet
-from tmcir.data.layout import Entry, images_by_stem, read_annotation, read_entries
+from tmcir.data.layout import images_by_stem, read_annotation, read_entries
 
 SPLITS = ("val", "test")
 IMAGE_LIST = "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"
@@ -22,6 +23,24 @@ _ORIGIN = (
     "the folder of CIRCO with annotations/ and COCO2017_unlabeled/"
     " (https://github.com/miccunifi/CIRCO)"
 )
+
+
+class _Entry(Record):
+    """A query as the authors publish it; the labels of the test split are hidden."""
+
+    id: Whole
+    reference_img_id: Whole
+    relative_caption: Text
+    target_img_id: Whole | None = None
+    gt_img_ids: Wholes = ()
+
+
+class _Image(Record):
+    id: Whole
+
+
+class _ImageList(Record):
+    images: tuple[_Image, ...]
 
 
 class CIRCO(Dataset):
@@ -48,7 +67,9 @@ class CIRCO(Dataset):
         self.root = Path(root)
         self.split = split
         path = self.root / "annotations" / f"{split}.json"
-        self.triplets = [self._read_query(entry) for entry in read_entries(path, _ORIGIN)]
+        self.triplets = [
+            self._read_query(where, entry) for where, entry in read_entries(path, _ORIGIN, _Entry)
+        ]
         if len({triplet.id for triplet in self.triplets}) < len(self.triplets):
             raise TMCIRError(f"{path}: an 'id' occurs twice")
         self.complete = (self.root / IMAGE_LIST).is_file()
@@ -89,29 +110,24 @@ class CIRCO(Dataset):
     def _images(self) -> dict[str, Path]:
         return images_by_stem(self.root / "COCO2017_unlabeled" / "unlabeled2017")
 
-    def _read_query(self, entry: Entry) -> Triplet:
+    def _read_query(self, where: str, entry: _Entry) -> Triplet:
         target: str | None = None
         answers: tuple[str, ...] = ()
         if self.split != "test":
-            target = str(entry.integer("target_img_id"))
-            answers = tuple(str(answer) for answer in entry.integers("gt_img_ids"))
+            if entry.target_img_id is None:
+                raise TMCIRError(f"{where}: 'target_img_id' is missing")
+            target = str(entry.target_img_id)
+            answers = tuple(str(answer) for answer in entry.gt_img_ids)
             if target not in answers or len(set(answers)) < len(answers):
-                raise entry.error("'gt_img_ids' must have the target, and no image twice")
+                raise TMCIRError(f"{where}: 'gt_img_ids' must have the target, and no image twice")
         return Triplet(
-            id=str(entry.integer("id")),
-            reference=str(entry.integer("reference_img_id")),
-            text=entry.text("relative_caption"),
+            id=str(entry.id),
+            reference=str(entry.reference_img_id),
+            text=entry.relative_caption,
             target=target,
             answers=answers,
         )
 
 
 def _read_image_list(path: Path) -> list[str]:
-    content = read_annotation(path, _ORIGIN)
-    images = content.get("images") if isinstance(content, dict) else None
-    if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
-        raise TMCIRError(f"{path}: must be an object with a list 'images' of objects")
-    return [
-        str(Entry(f"{path}, image {number}", image).integer("id"))
-        for number, image in enumerate(images)
-    ]
+    return [str(image.id) for image in read_annotation(path, _ORIGIN, _ImageList).images]

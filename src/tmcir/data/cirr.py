@@ -14,13 +14,28 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.core.json_files import Name, Record, Text, Texts, Whole
 from tmcir.data.dataset import Dataset, Task, Triplet
-from tmcir.data.layout import Entry, images_by_stem, read_annotation, read_entries, relative_path
+from tmcir.data.layout import images_by_stem, read_annotation, read_entries, relative_path
 
 SPLITS = ("train", "val", "test1")
 _ORIGIN = (
     "the folder of CIRR with captions/ and image_splits/ (https://github.com/Cuberick-Orion/CIRR)"
 )
+
+
+class _ImageSet(Record):
+    members: Texts
+
+
+class _Entry(Record):
+    """A query as the authors publish it; the labels of test1 are hidden."""
+
+    pairid: Whole
+    reference: Name
+    caption: Text
+    img_set: _ImageSet
+    target_hard: Name | None = None
 
 
 class CIRR(Dataset):
@@ -48,7 +63,10 @@ class CIRR(Dataset):
         annotation = nested if (nested / "captions").is_dir() else self.root
         self._files = _read_split(annotation / "image_splits" / f"split.rc2.{split}.json")
         captions = annotation / "captions" / f"cap.rc2.{split}.json"
-        self.triplets = [self._read_query(entry) for entry in read_entries(captions, _ORIGIN)]
+        self.triplets = [
+            self._read_query(where, entry)
+            for where, entry in read_entries(captions, _ORIGIN, _Entry)
+        ]
         if len({triplet.id for triplet in self.triplets}) < len(self.triplets):
             raise TMCIRError(f"{captions}: a 'pairid' occurs twice")
 
@@ -71,21 +89,22 @@ class CIRR(Dataset):
         found = {name: listings[path.parent].get(path.stem) for name, path in self._files.items()}
         return {name: path for name, path in found.items() if path is not None}
 
-    def _read_query(self, entry: Entry) -> Triplet:
-        reference = entry.name("reference")
-        members = entry.inner("img_set").texts("members")
-        target = None if self.split == "test1" else entry.name("target_hard")
-        for name in (reference, *members, *([] if target is None else [target])):
+    def _read_query(self, where: str, entry: _Entry) -> Triplet:
+        members = entry.img_set.members
+        target = None if self.split == "test1" else entry.target_hard
+        if target is None and self.split != "test1":
+            raise TMCIRError(f"{where}: 'target_hard' is missing")
+        for name in (entry.reference, *members, *([] if target is None else [target])):
             if name not in self._files:
-                raise entry.error(f"image {name!r} is not in the split file")
+                raise TMCIRError(f"{where}: image {name!r} is not in the split file")
         if target is not None and target not in members:
-            raise entry.error(f"the target {target!r} is not a member of its image set")
+            raise TMCIRError(f"{where}: the target {target!r} is not a member of its image set")
         return Triplet(
-            id=str(entry.integer("pairid")),
-            reference=reference,
-            text=entry.text("caption"),
+            id=str(entry.pairid),
+            reference=entry.reference,
+            text=entry.caption,
             target=target,
-            subset=tuple(name for name in members if name != reference),
+            subset=tuple(name for name in members if name != entry.reference),
         )
 
 

@@ -15,8 +15,9 @@ from functools import cached_property
 from pathlib import Path
 
 from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.core.json_files import Name, Record, Texts
 from tmcir.data.dataset import Dataset, Task, Triplet
-from tmcir.data.layout import Entry, images_by_stem, read_annotation, read_entries
+from tmcir.data.layout import images_by_stem, read_annotation, read_entries
 
 CATEGORIES = ("dress", "shirt", "toptee")
 SPLITS = ("train", "val", "test")
@@ -24,6 +25,14 @@ _ORIGIN = (
     "the folder of Fashion-IQ with captions/ and image_splits/"
     " (https://github.com/XiaoxiaoGuo/fashion-iq)"
 )
+
+
+class _Entry(Record):
+    """A query as the authors publish it; the labels of the test split are hidden."""
+
+    candidate: Name
+    captions: Texts
+    target: Name | None = None
 
 
 class FashionIQ(Dataset):
@@ -96,24 +105,29 @@ class FashionIQ(Dataset):
         path = self.root / "captions" / f"cap.{category}.{self.split}.json"
         known = set(self._galleries[category])
         queries = []
-        for number, entry in enumerate(read_entries(path, _ORIGIN)):
-            triplet = self._read_query(entry, f"{category}-{number}", category)
+        for number, (where, entry) in enumerate(read_entries(path, _ORIGIN, _Entry)):
+            triplet = self._read_query(where, entry, f"{category}-{number}", category)
             for name in (triplet.reference, triplet.target):
                 if name is not None and name not in known:
-                    raise entry.error(f"image {name!r} is not in the split file of {category}")
+                    raise TMCIRError(
+                        f"{where}: image {name!r} is not in the split file of {category}"
+                    )
             queries.append(triplet)
         return queries
 
-    def _read_query(self, entry: Entry, identifier: str, category: str) -> Triplet:
-        captions = entry.texts("captions")
-        if len(captions) != 2:
-            raise entry.error(f"'captions' has {len(captions)} texts, but must have two")
-        first, second = captions
+    def _read_query(self, where: str, entry: _Entry, identifier: str, category: str) -> Triplet:
+        if len(entry.captions) != 2:
+            raise TMCIRError(
+                f"{where}: 'captions' has {len(entry.captions)} texts, but must have two"
+            )
+        if entry.target is None and self.split != "test":
+            raise TMCIRError(f"{where}: 'target' is missing")
+        first, second = entry.captions
         return Triplet(
             id=identifier,
-            reference=entry.name("candidate"),
+            reference=entry.candidate,
             text=join_captions(first, second),
-            target=None if self.split == "test" else entry.name("target"),
+            target=None if self.split == "test" else entry.target,
             kind=category,
             training_texts=training_forms(first, second) if self.split == "train" else (),
         )

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.images import list_images
+from tmcir.core.json_files import Name, Record, Text, Texts, parse_json
 from tmcir.data.dataset import Dataset, Task, Triplet
-from tmcir.data.layout import Entry, relative_path
+from tmcir.data.layout import relative_path
 
 FILE = "triplets.jsonl"
 ALL = "all"
 GALLERIES = ("all", "named")
-KEYS = ("reference", "text", "target", "id", "answers", "kind", "split")
+
+
+class _Line(Record):
+    """A line of the file; unknown keys are errors, because they are misspelt ones."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reference: Name
+    text: Text
+    target: Name
+    id: Name | None = None
+    answers: Texts = ()
+    kind: Text = ""
+    split: Name | None = None
 
 
 class JSONLines(Dataset):
@@ -88,63 +103,45 @@ def _read_lines(path: Path) -> Iterator[tuple[Triplet, str | None]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        entry = _parse(line, f"{path}, line {number}")
-        triplet = _read_triplet(entry, number)
-        split = entry.name("split") if "split" in entry.content else None
-        _refuse_repeat(entry, "id", identifiers, triplet.id, number)
-        assert triplet.target is not None
-        query = (triplet.reference, triplet.text, triplet.target, split or "")
-        _refuse_repeat(entry, "query", queries, query, number)
-        yield triplet, split
+        where = f"{path}, line {number}"
+        entry = parse_json(line, where, _Line)
+        triplet = _read_triplet(where, entry, number)
+        _reject_repeat(where, "id", identifiers, triplet.id, number)
+        query = (triplet.reference, triplet.text, triplet.target or "", entry.split or "")
+        _reject_repeat(where, "query", queries, query, number)
+        yield triplet, entry.split
 
 
-def _parse(line: str, where: str) -> Entry:
-    try:
-        content = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise TMCIRError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, deep nesting
-        raise TMCIRError(f"{where}: not JSON that can be read: {error}") from None
-    entry = Entry(where, content if isinstance(content, dict) else {})
-    if not isinstance(content, dict):
-        raise entry.error("must be an object with reference, text and target")
-    for key in content:
-        if key not in KEYS:
-            raise entry.error(str(unknown_choice("key", key, KEYS)))
-    return entry
-
-
-def _read_triplet(entry: Entry, number: int) -> Triplet:
-    reference, target = _image(entry, entry.name("reference")), _image(entry, entry.name("target"))
-    answers: Iterable[str] = entry.texts("answers") if "answers" in entry.content else ()
-    answers = tuple(dict.fromkeys(_image(entry, answer) for answer in answers))
+def _read_triplet(where: str, entry: _Line, number: int) -> Triplet:
+    reference, target = _image(where, entry.reference), _image(where, entry.target)
+    answers = tuple(dict.fromkeys(_image(where, answer) for answer in entry.answers))
     if reference == target or reference in answers:
-        raise entry.error(f"the reference {reference!r} is also a right answer")
-    if not entry.text("text").strip():
-        raise entry.error("'text' is empty")
+        raise TMCIRError(f"{where}: the reference {reference!r} is also a right answer")
+    if not entry.text.strip():
+        raise TMCIRError(f"{where}: 'text' is empty")
     return Triplet(
-        id=entry.name("id") if "id" in entry.content else str(number),
+        id=entry.id or str(number),
         reference=reference,
-        text=entry.text("text").strip(),
+        text=entry.text.strip(),
         target=target,
         answers=answers if not answers or target in answers else (target, *answers),
-        kind=entry.text("kind") if "kind" in entry.content else "",
+        kind=entry.kind,
     )
 
 
-def _image(entry: Entry, name: str) -> str:
+def _image(where: str, name: str) -> str:
     """Return an image's path below the root in its plain form: ``./a.jpg`` is ``a.jpg``."""
     path = relative_path(name)
     if path is None:
-        raise entry.error(
-            f"{name!r} must be a path below the root, without '..' and no leading '/'"
+        raise TMCIRError(
+            f"{where}: {name!r} must be a path below the root, without '..' and no leading '/'"
         )
     return path.as_posix()
 
 
-def _refuse_repeat(entry: Entry, what: str, seen: dict[Any, int], key: Any, number: int) -> None:
+def _reject_repeat(where: str, what: str, seen: dict[Any, int], key: Any, number: int) -> None:
     if key in seen:
-        raise entry.error(f"the same {what} as line {seen[key]}")
+        raise TMCIRError(f"{where}: the same {what} as line {seen[key]}")
     seen[key] = number
 
 

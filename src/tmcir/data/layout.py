@@ -1,99 +1,51 @@
-"""Reading the datasets' official folders: annotation files, their fields, and where images lie."""
+"""Reading the datasets' official folders: annotation files, and where images lie."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from tmcir.core.errors import TMCIRError
-from tmcir.core.files import read_json
+from tmcir.core.json_files import Record, check, read_json
+
+T = TypeVar("T")
+Entry = TypeVar("Entry", bound=Record)
 
 # Where one name has files of several kinds, the first kind counts.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One object of an annotation file, whose fields are checked as they are read.
-
-    Attributes:
-        where: File and position, for error messages.
-        content: The object.
-    """
-
-    where: str
-    content: dict[str, Any]
-
-    def error(self, reason: str) -> TMCIRError:
-        """Build an error that says where this entry is."""
-        return TMCIRError(f"{self.where}: {reason}")
-
-    def text(self, key: str) -> str:
-        """Return a field that is a string, perhaps an empty one."""
-        value: str = self._read(key, str, "a text")
-        return value
-
-    def name(self, key: str) -> str:
-        """Return a field that is a string and not empty."""
-        value = self.text(key)
-        if not value:
-            raise self.error(f"{key!r} is empty")
-        return value
-
-    def integer(self, key: str) -> int:
-        """Return a field that is a whole number and not negative."""
-        value: int = self._read(key, int, "a whole number")
-        if isinstance(value, bool) or value < 0:
-            raise self.error(f"{key!r} is {value}, but must be a whole number from 0")
-        return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """Return a field that is a list of strings."""
-        values = self._read(key, list, "a list of texts")
-        if not all(isinstance(value, str) for value in values):
-            raise self.error(f"{key!r} must be a list of texts")
-        return tuple(values)
-
-    def integers(self, key: str) -> tuple[int, ...]:
-        """Return a field that is a list of whole numbers."""
-        values = self._read(key, list, "a list of whole numbers")
-        if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-            raise self.error(f"{key!r} must be a list of whole numbers")
-        return tuple(values)
-
-    def inner(self, key: str) -> Entry:
-        """Return a field that is an object itself."""
-        return Entry(f"{self.where}, {key!r}", self._read(key, dict, "an object"))
-
-    def _read(self, key: str, kind: type, words: str) -> Any:
-        if key not in self.content:
-            raise self.error(f"{key!r} is missing")
-        value = self.content[key]
-        if not isinstance(value, kind):
-            raise self.error(f"{key!r} must be {words}")
-        return value
+@overload
+def read_annotation(path: Path, origin: str) -> Any: ...
 
 
-def read_annotation(path: Path, origin: str) -> Any:
+@overload
+def read_annotation(path: Path, origin: str, kind: type[T]) -> T: ...
+
+
+def read_annotation(path: Path, origin: str, kind: type[Any] | None = None) -> Any:
     """Return the content of an annotation file.
 
     Args:
         path: The file.
         origin: What ``--root`` has to be and where to get it, for the error.
+        kind: What the file holds, as for `tmcir.core.json_files.read_json`.
 
     Raises:
-        TMCIRError: The file is missing or is not JSON.
+        TMCIRError: The file is missing, is not JSON, or is of another form.
     """
     if not path.is_file():
         raise TMCIRError(f"{path}: no such file; --root must be {origin}")
-    return read_json(path)
+    return read_json(path) if kind is None else read_json(path, kind)
 
 
-def read_entries(path: Path, origin: str) -> Iterator[Entry]:
+def read_entries(path: Path, origin: str, kind: type[Entry]) -> Iterator[tuple[str, Entry]]:
     """Yield the objects of an annotation file that is a list of objects.
+
+    Yields:
+        File and position of each object, for error messages, and the object.
 
     Raises:
         TMCIRError: The file is missing, is not JSON, or is something else than a list of objects.
@@ -102,9 +54,8 @@ def read_entries(path: Path, origin: str) -> Iterator[Entry]:
     if not isinstance(content, list):
         raise TMCIRError(f"{path}: must be a list of objects")
     for number, item in enumerate(content):
-        if not isinstance(item, dict):
-            raise TMCIRError(f"{path}, entry {number}: must be an object")
-        yield Entry(f"{path}, entry {number}", item)
+        where = f"{path}, entry {number}"
+        yield where, check(item, where, kind)
 
 
 def relative_path(name: str) -> PurePosixPath | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,12 +63,6 @@ class Balance:
 
     queries: int
     figures: dict[str, Metric]
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Balance:
-        """Rebuild it from the content of a report's JSON file."""
-        figures = {name: Metric(**metric) for name, metric in content["figures"].items()}
-        return cls(content["queries"], figures)
 
     def __str__(self) -> str:
         """Return a table of plain text."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from tmcir.core.errors import TMCIRError
-from tmcir.core.files import read_json, write_text
+from tmcir.core.files import write_text
+from tmcir.core.json_files import check, read_json
 from tmcir.data.dataset import Task
 from tmcir.evaluation.balance import Balance
 from tmcir.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, Metric, interval, resampled_means
@@ -103,17 +104,7 @@ class Report:
         """
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise TMCIRError(f"not a report of the format {FORMAT}")
-        try:
-            names = [field.name for field in fields(cls) if field.name != "balance"]
-            rest = {key: content[key] for key in names}
-            if "balance" in content:
-                rest["balance"] = Balance.from_dict(content["balance"])
-            rest["overall"] = _read_part(rest["overall"])
-            rest["parts"] = tuple(_read_part(part) for part in rest["parts"])
-            rest["notes"] = tuple(rest["notes"])
-            return cls(**rest)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise TMCIRError(f"a report with a missing or malformed field: {error}") from None
+        return check(content, "a report with a missing or malformed field", cls)
 
     @classmethod
     def load(cls, path: str | Path) -> Report:
@@ -238,8 +229,3 @@ def _lines(cells: list[list[str]]) -> list[str]:
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
         for row in cells
     ]
-
-
-def _read_part(content: dict[str, Any]) -> Part:
-    metrics = {name: Metric(**metric) for name, metric in content["metrics"].items()}
-    return Part(**{**content, "metrics": metrics})

@@ -16,7 +16,8 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
 from tmcir.core.errors import TMCIRError, first_line
-from tmcir.core.files import read_json, write_text
+from tmcir.core.files import write_text
+from tmcir.core.json_files import read_json
 from tmcir.core.shipped import EDITOR_INDEX, shipped_folder, shipped_names
 from tmcir.generation.autoencoder import PatchAutoencoder
 from tmcir.generation.pipelines import hushed, import_pipeline

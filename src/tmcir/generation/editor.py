@@ -17,7 +17,7 @@ from transformers import Qwen2VLProcessor
 from transformers.utils import logging as transformers_logging
 
 from tmcir.core.errors import TMCIRError, first_line
-from tmcir.core.files import read_json
+from tmcir.core.json_files import read_json
 from tmcir.core.shipped import EDITOR_INDEX as INDEX
 from tmcir.core.shipped import is_shipped, shipped_folder, shipped_names
 from tmcir.generation.pipelines import (

@@ -10,7 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers.utils import cached_file
 
 from tmcir.core.errors import TMCIRError, first_line
-from tmcir.core.files import read_json
+from tmcir.core.json_files import read_json
 from tmcir.core.shipped import MODEL_INDEX, is_shipped, shipped_folder
 from tmcir.models.encoders import load_encoder
 from tmcir.models.storage import FORMATS

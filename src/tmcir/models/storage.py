@@ -21,7 +21,8 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from tmcir.core.errors import TMCIRError, first_line
-from tmcir.core.files import read_json, staged_directory, write_text
+from tmcir.core.files import staged_directory, write_text
+from tmcir.core.json_files import read_json
 from tmcir.models import format_2
 from tmcir.models.encoders import Encoder, encoder_class
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tmcir.core.errors import TMCIRError, unknown_choice
-from tmcir.core.files import read_json, write_text
+from tmcir.core.files import write_text
+from tmcir.core.json_files import read_json
 from tmcir.core.progress import Progress
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
 from tmcir.rendered.changes import Change, kept_and_changed, kept_attributes

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tmcir.core.errors import TMCIRError, first_line
-from tmcir.core.files import staged_directory
+from tmcir.core.files import remove_abandoned, staged_directory
 from tmcir.runs.average import Average
 
 _MODEL, _OPTIMISER, _AVERAGE = "model.", "optimiser.", "average."
@@ -84,6 +84,7 @@ def load_checkpoint(
     Raises:
         TMCIRError: The file is broken or belongs to another model.
     """
+    remove_abandoned(path.parent)
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

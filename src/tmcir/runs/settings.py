@@ -14,7 +14,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tmcir.core.errors import TMCIRError, unknown_choice
-from tmcir.core.files import read_json, write_text
+from tmcir.core.files import write_text
+from tmcir.core.json_files import read_json
 from tmcir.data.dataset import Dataset
 from tmcir.data.datasets import open_dataset
 

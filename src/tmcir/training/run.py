@@ -13,7 +13,8 @@ from accelerate.utils import set_seed
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from tmcir.core.errors import TMCIRError
-from tmcir.core.files import read_json, require_writable, write_text
+from tmcir.core.files import remove_abandoned, require_writable, write_text
+from tmcir.core.json_files import read_json
 from tmcir.data.check import unusable_images
 from tmcir.data.dataset import Dataset, missing_images
 from tmcir.models.encoders.clip import ClipEncoder, build_clip
@@ -207,9 +208,11 @@ def _run_stage(
     folder = recipe.folder / stage.name
     finished = folder / "model"
     if (finished / "config.json").exists():
+        for place in (folder, finished):
+            remove_abandoned(place)
         model.load_weights(finished / "model.safetensors")
         accelerator.print(f"{stage.name}  is finished: taken from {finished}")
-        return TrainingState(**read_json(finished / STATE))
+        return read_json(finished / STATE, TrainingState)
     adapted = _add_adapters(model, settings.lora)
     state = train_stage(
         model,

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tmcir.core.files import read_json, write_text
+from tmcir.core.files import write_text
+from tmcir.core.json_files import read_json
 from tmcir.data.dataset import Dataset
 from tmcir.models.baselines.weighted_sum import WeightedSum
 from tmcir.models.tmcir import TMCIR

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tmcir.core.errors import TMCIRError
 from tmcir.core.files import locked
+from tmcir.core.json_files import parse_json
 from tmcir.core.text import on_one_line
 from tmcir.gallery.stores.approximate import rank
 from tmcir.gallery.stores.base import (
@@ -102,10 +103,8 @@ class LanceStore(Store):
                 f"{self._uri}: was made by {age} version of tmcir; index the photos into another"
                 " folder"
             )
-        try:
-            return ModelRecord(**json.loads(metadata[_MODEL.encode()]))
-        except (TypeError, ValueError):
-            raise TMCIRError(f"{self._uri}: does not say which model made it") from None
+        where = f"{self._uri}: the record of its model"
+        return parse_json(metadata[_MODEL.encode()].decode(), where, ModelRecord)
 
     def create(self, model: ModelRecord, precision: Precision) -> None:
         schema = pa.schema(

@@ -29,6 +29,7 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from tmcir.core.errors import TMCIRError, first_line, unknown_choice
+from tmcir.core.json_files import parse_json
 from tmcir.gallery.stores.approximate import rank
 from tmcir.gallery.stores.base import (
     ColumnKind,
@@ -91,10 +92,10 @@ class MilvusStore(Store):
     def model(self) -> ModelRecord | None:
         if not self._exists:
             return None
-        try:
-            return ModelRecord(**json.loads(self._properties()[_MODEL]))
-        except (TypeError, KeyError, ValueError):
-            raise TMCIRError(f"{self._uri}: is a collection, but not a gallery") from None
+        stored = self._properties().get(_MODEL)
+        if stored is None:
+            raise TMCIRError(f"{self._uri}: is a collection, but not a gallery")
+        return parse_json(stored, f"{self._uri}: the record of its model", ModelRecord)
 
     def create(self, model: ModelRecord, precision: Precision) -> None:
         if precision != "float32":
@@ -123,8 +124,8 @@ class MilvusStore(Store):
         yield  # nothing there to lock with
 
     def columns(self) -> dict[str, ColumnKind]:
-        stored: dict[str, ColumnKind] = json.loads(self._properties()[_COLUMNS])
-        return stored
+        where = f"{self._uri}: the record of its columns"
+        return parse_json(self._properties()[_COLUMNS], where, dict[str, ColumnKind])
 
     def add_columns(self, columns: Mapping[str, ColumnKind]) -> None:
         if columns:

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
 from tmcir.core.errors import TMCIRError, first_line
-from tmcir.core.files import read_json
+from tmcir.core.json_files import read_json
 
 
 def load_weights(kind: Any, source: str) -> Any:
