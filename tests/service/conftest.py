@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,16 @@ def make_gallery(folder: Path, count: int = 20, model: FakeModel | None = None) 
     (folder / "styles.csv").write_text("\n".join(["id,baseColour,year,title", *rows]) + "\n")
     gallery = Gallery.open(folder / "shop", model or FakeModel())
     gallery.add(folder / "photos", folder / "styles.csv")
+    return gallery
+
+
+def make_table(folder: Path, header: str, rows: Sequence[str]) -> Gallery:
+    """Index photos 000.png, 001.png, ... with a row of a CSV each, without its ``id``."""
+    draw_photos(folder / "photos", len(rows))
+    lines = [f"{number:03},{row}" for number, row in enumerate(rows)]
+    (folder / "table.csv").write_text("\n".join([f"id,{header}", *lines]) + "\n")
+    gallery = Gallery.open(folder / "shop", FakeModel())
+    gallery.add(folder / "photos", folder / "table.csv")
     return gallery
 
 

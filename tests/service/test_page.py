@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.service.conftest import Server, make_gallery
+from tests.service.conftest import Server, make_gallery, make_table
 from tmcir.gallery import Gallery
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -164,6 +164,47 @@ def test_filters_narrow_the_results(open_page: Callable[..., Any], address: str)
     assert page.locator("#chosen .chip").count() == 3
     act(page, "#chosen .chip:has-text('2003')")
     assert len(names(page)) == 20
+
+
+def test_a_filter_of_18_digits_is_exact(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    skus = [100000000000000000 + number // 2 for number in range(8)]
+    server = Server(make_table(tmp_path, "sku", [str(sku) for sku in skus]))
+    try:
+        page = open_page(server.start())
+        ask(page, "shoes")
+        page.click("#filters > summary")
+        page.click("[data-column=sku] > summary")
+        chips = page.locator("[data-column=sku] .chip")
+        labels = [chip.inner_text().removesuffix("2").strip() for chip in chips.all()]
+        assert labels == [str(sku) for sku in sorted(set(skus))]
+        with page.expect_response("**/api/v1/search") as answer:
+            chips.nth(3).click()
+        ids = {hit["id"] for hit in answer.value.json()["hits"]}
+        assert ids == {"shoes/006.png", "007.png"}
+        page.wait_for_selector("#grid[aria-busy=false]")
+        assert page.inner_text("#chosen .chip").startswith("100000000000000003")
+        linked = open_page(page.url)
+        linked.wait_for_selector("#chosen .chip:has-text('100000000000000003')")
+        linked.wait_for_selector(RESULTS)
+        assert linked.locator(".card").count() == 2
+    finally:
+        server.stop()
+
+
+def test_a_table_of_hundreds_of_columns_opens(
+    open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    header = ",".join(f"column_{number}" for number in range(300))
+    rows = [",".join(str(row % 3) for _ in range(300)) for row in range(6)]
+    server = Server(make_table(tmp_path, header, rows))
+    try:
+        page = open_page(server.start())
+        ask(page, "shoes")
+        page.click("#filters > summary")
+        assert page.locator(".facet").count() == 200
+        assert page.inner_text("#count") == "6 photos"
+    finally:
+        server.stop()
 
 
 def test_no_result_says_what_to_do(open_page: Callable[..., Any], address: str) -> None:
@@ -368,7 +409,7 @@ def test_the_keyboard_is_enough(open_page: Callable[..., Any], address: str) -> 
 def test_screen_readers_are_told(open_page: Callable[..., Any], address: str) -> None:
     page = open_page(address)
     ask(page, "shoes")
-    assert page.inner_text("#status") == "24 and more results"
+    assert page.inner_text("#status") == "24 results and more"
     nameless = page.evaluate(
         """[...document.querySelectorAll("button, input, summary, img")].filter((one) =>
           one.checkVisibility() && one.tagName !== "IMG" && !(one.getAttribute("aria-label")

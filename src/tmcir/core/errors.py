@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, requires
@@ -85,4 +85,10 @@ def unknown_choice(what: str, given: str, choices: Iterable[str]) -> TMCIRError:
     names = sorted(choices)
     near = get_close_matches(given, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return TMCIRError(f"unknown {what} {given!r}: {hint}valid: {', '.join(names)}")
+    return TMCIRError(f"unknown {what} {given!r}: {hint}valid: {listed(names)}")
+
+
+def listed(names: Sequence[str], limit: int = 20) -> str:
+    """Return names separated by commas, and beyond ``limit`` only how many more there are."""
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown}, ..., and {len(names) - limit:,} more"

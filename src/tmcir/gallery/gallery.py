@@ -27,7 +27,13 @@ from tmcir.gallery.model import (
 from tmcir.gallery.photos import Photo, find_photos
 from tmcir.gallery.query import ImageSource, Query
 from tmcir.gallery.results import GalleryInfo, Hit, Item
-from tmcir.gallery.searching import check_page, find_deduplicated_page, find_page, metadata_of
+from tmcir.gallery.searching import (
+    check_page,
+    find_deduplicated_page,
+    find_page,
+    metadata_of,
+    sample,
+)
 from tmcir.gallery.stores.approximate import recall
 from tmcir.gallery.stores.base import (
     EXACT_UP_TO,
@@ -39,6 +45,7 @@ from tmcir.gallery.stores.base import (
     Value,
 )
 from tmcir.gallery.stores.opening import open_store
+from tmcir.gallery.summaries import ColumnSummary, summarise
 
 if TYPE_CHECKING:
     from tmcir.models import Explanation
@@ -248,6 +255,55 @@ class Gallery:
         counted = self._store.values(column).items()
         return sorted(counted, key=lambda pair: (-pair[1], str(pair[0])))[:limit]
 
+    def summarise(self, columns: Sequence[str], limit: int = 50) -> list[ColumnSummary]:
+        """Return what some metadata columns hold, in one pass over all photos.
+
+        Args:
+            columns: Their names.
+            limit: Number of most frequent values a column.
+
+        Raises:
+            TMCIRError: There is no such column, or no gallery.
+        """
+        self._require()
+        kinds = self._store.columns()
+        for name in columns:
+            if name not in kinds:
+                raise unknown_choice("column", name, kinds)
+        batches = self._store.batches(list(columns)) if columns else ()
+        return summarise(batches, {name: kinds[name] for name in columns}, limit)
+
+    def sample(self, count: int, seed: int = 0) -> list[str]:
+        """Return the ids of at most ``count`` photos that differ from one another.
+
+        Raises:
+            TMCIRError: There is no gallery.
+        """
+        self._require()
+        return sample(self._store, self._model.embedding_size, count, seed)
+
+    def items(self, names: Sequence[str]) -> list[Item]:
+        """Return photos by their ids; ids that are not there are left out.
+
+        Raises:
+            TMCIRError: There is no gallery.
+        """
+        self._require()
+        rows = self._store.rows(names)
+        return [
+            Item(name, Path(str(rows[name]["path"])), metadata_of(rows[name]))
+            for name in names
+            if name in rows
+        ]
+
+    def refresh(self) -> None:
+        """See what other processes have written.
+
+        Raises:
+            TMCIRError: There is no gallery.
+        """
+        self._require()
+
     def item(self, name: str) -> Item:
         """Return a photo by its id.
 
@@ -255,11 +311,10 @@ class Gallery:
             UnknownItemError: There is no such photo.
             TMCIRError: There is no gallery.
         """
-        self._require()
-        row = self._store.rows([name]).get(name)
-        if row is None:
+        found = self.items([name])
+        if not found:
             raise unknown_item(name)
-        return Item(name, Path(str(row["path"])), metadata_of(row))
+        return found[0]
 
     def thumbnail(self, name: str) -> bytes:
         """Return a photo's thumbnail, made when the photo was indexed, as a JPEG.
@@ -295,6 +350,11 @@ class Gallery:
             exact_up_to=self._exact_up_to,
             recall=recall(self._store, recall_queries) if recall_queries else None,
         )
+
+    @property
+    def model_name(self) -> str:
+        """What reports call the model."""
+        return self._record.name
 
     @property
     def image_size(self) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tmcir.core.errors import TMCIRError
 from tmcir.gallery.duplicates import deduplicate
 from tmcir.gallery.results import Hit
-from tmcir.gallery.stores.base import OWN_COLUMNS, Neighbours, Store, Value
+from tmcir.gallery.stores.base import OWN_COLUMNS, Neighbours, Store, Value, unit
 
 
 def check_page(k: int, offset: int) -> None:
@@ -48,6 +48,21 @@ def find_deduplicated_page(
             break
         depth *= 2
     return _hits(found, list(kept)[offset : offset + k], rows, kept, offset + 1)
+
+
+def sample(store: Store, size: int, count: int, seed: int) -> list[str]:
+    """Return the ids of the photos nearest to random directions, each once.
+
+    Args:
+        store: The gallery's store.
+        size: D, numbers a vector.
+        count: At most so many.
+        seed: Of the random generator.
+    """
+    random = np.random.default_rng(seed).standard_normal((2 * count, size))
+    units = unit(random)  # [2 count, D]
+    found = (name for direction in units for name in store.nearest(direction, 1).ids)
+    return list(dict.fromkeys(found))[:count]
 
 
 def metadata_of(row: Mapping[str, Value]) -> dict[str, Value]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -12,9 +13,11 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
+from tmcir.core.errors import TMCIRError
 from tmcir.gallery import Hit, Item
 from tmcir.gallery import Query as GalleryQuery
 from tmcir.gallery.conditions import MAXIMUM_ID
+from tmcir.gallery.summaries import ColumnSummary
 from tmcir.models import Explanation
 from tmcir.service.bodies import JSONRoute, form_schema, opened_form
 from tmcir.service.metrics import Steps
@@ -141,12 +144,13 @@ async def explain_upload(request: Request, response: Response) -> ExplainAnswer:
 async def gallery(request: Request) -> GalleryAnswer:
     """Return what there is to search, and what the service takes."""
     searcher = _searcher(request)
-    info = await searcher.info()
+    photos = await searcher.count()
+    columns = await searcher.read(searcher.gallery.columns)
     return GalleryAnswer(
         title=searcher.settings.title,
-        photos=info.photos,
-        model=info.model.name.rpartition("/")[2],  # not the folder that it was loaded from
-        columns=[ColumnAnswer(name=name, kind=kind) for name, kind in info.columns.items()],
+        photos=photos,
+        model=searcher.gallery.model_name.rpartition("/")[2],  # not the folder it was loaded from
+        columns=[ColumnAnswer(name=name, kind=kind) for name, kind in columns.items()],
         limits=LimitsAnswer(
             maximum_upload=searcher.settings.maximum_upload,
             maximum_pixels=searcher.settings.maximum_pixels,
@@ -163,21 +167,9 @@ async def gallery(request: Request) -> GalleryAnswer:
 async def facets(
     request: Request, limit: Annotated[int, Query(ge=1, le=MAXIMUM_FACET_VALUES)] = 20
 ) -> FacetsAnswer:
-    """Return what filters can ask for; up to a minute old."""
-    searcher = _searcher(request)
-    kinds = await searcher.read(searcher.gallery.columns)
-    return FacetsAnswer(
-        facets=[
-            FacetAnswer(
-                name=name,
-                kind=kinds[name],
-                values=[ValueAnswer(value=value, count=count) for value, count in values[:limit]],
-                complete=len(values) <= limit,
-            )
-            for name, values in await searcher.facets(limit)
-            if name in kinds
-        ]
-    )
+    """Return what filters can ask for: of the first 200 columns, and up to a minute old."""
+    summaries = await _searcher(request).summaries()
+    return FacetsAnswer(facets=[_facet(summary, limit) for summary in summaries])
 
 
 @api.get("/items", summary="Some photos to start from", tags=["gallery"], responses=_errors(*_ANY))
@@ -185,7 +177,7 @@ async def items(
     request: Request, limit: Annotated[int, Query(ge=1, le=MAXIMUM_SAMPLE)] = 12
 ) -> ItemsAnswer:
     """Return photos that differ from one another; up to a minute old."""
-    return ItemsAnswer(items=[_item(hit) for hit in await _searcher(request).sample(limit)])
+    return ItemsAnswer(items=[_item(found) for found in await _searcher(request).sample(limit)])
 
 
 @api.get(
@@ -254,7 +246,10 @@ async def readyz(request: Request) -> HealthAnswer:
 )
 async def metrics(request: Request) -> Response:
     """Return counts and times."""
-    return Response(_searcher(request).metrics.text(), headers={"Content-Type": METRICS_TYPE})
+    searcher = _searcher(request)
+    with suppress(TMCIRError):  # the other figures matter most where the gallery cannot be read
+        await searcher.count()
+    return Response(searcher.metrics.text(), headers={"Content-Type": METRICS_TYPE})
 
 
 async def _search(
@@ -287,8 +282,23 @@ def _hit(hit: Hit) -> HitAnswer:
     )
 
 
-def _item(item: Item | Hit) -> ItemAnswer:
+def _item(item: Item) -> ItemAnswer:
     return ItemAnswer(id=item.id, metadata=item.metadata)
+
+
+def _facet(summary: ColumnSummary, limit: int) -> FacetAnswer:
+    values = summary.values[:limit]
+    return FacetAnswer(
+        name=summary.name,
+        kind=summary.kind,
+        values=[ValueAnswer(value=value, count=count) for value, count in values],
+        complete=len(values) == summary.distinct,
+        distinct=summary.distinct,
+        filled=summary.filled,
+        minimum=summary.minimum,
+        maximum=summary.maximum,
+        is_date=summary.is_date,
+    )
 
 
 def _query(query: GalleryQuery) -> QueryAnswer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from tmcir.gallery.conditions import (
     MAXIMUM_CONDITIONS,
@@ -27,8 +27,17 @@ MAXIMUM_FACET_VALUES = 100
 
 Id = Annotated[str, Field(min_length=1, max_length=MAXIMUM_ID)]
 Scalar = int | float | Annotated[str, Field(max_length=MAXIMUM_ID)]
-#: A metadata value.
-Cell = int | float | str | None
+
+
+def _exact(value: object) -> object:
+    """Return whole numbers that JavaScript would round as text."""
+    return str(value) if isinstance(value, int) and abs(value) > MAXIMUM_EXACT else value
+
+
+#: Largest whole number that every JSON reader keeps, 2**53 - 1.
+MAXIMUM_EXACT = 2**53 - 1
+#: A metadata value; whole numbers beyond `MAXIMUM_EXACT` are text.
+Cell = Annotated[int | float | str | None, BeforeValidator(_exact)]
 _REFERENCE = "shoes/10015.jpg"
 
 
@@ -223,10 +232,15 @@ class FacetAnswer(ColumnAnswer):
 
     values: list[ValueAnswer]
     complete: bool = Field(description="Whether these are all of its values.")
+    distinct: int = Field(description="Number of different values.")
+    filled: int = Field(description="Photos that have a value.")
+    minimum: Cell
+    maximum: Cell
+    is_date: bool = Field(description="Whether all values are dates, YYYY-MM-DD..., as text.")
 
 
 class FacetsAnswer(BaseModel):
-    """All columns with their most frequent values."""
+    """Columns with their most frequent values, at most 200."""
 
     facets: list[FacetAnswer]
 

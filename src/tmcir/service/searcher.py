@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import BinaryIO, TypeVar
@@ -18,26 +17,27 @@ from tmcir.core.images import read_image_stream
 from tmcir.gallery import (
     Condition,
     Gallery,
-    GalleryInfo,
     Hit,
+    Item,
     Query,
     to_query,
     to_where,
 )
-from tmcir.gallery.stores.base import Value
+from tmcir.gallery.summaries import ColumnSummary
 from tmcir.models import Explanation
 from tmcir.service.errors import ServiceError, busy, invalid_as, unavailable
 from tmcir.service.metrics import Metrics, Steps
 from tmcir.service.schemas import MAXIMUM_FACET_VALUES, SearchRequest, TrailRequest
 from tmcir.service.settings import ServiceSettings
+from tmcir.service.shared import Shared
 from tmcir.service.worker import BusyError, ClosedError, Done, Worker
 
 T = TypeVar("T")
 
 #: Most photos that `Searcher.sample` returns.
 MAXIMUM_SAMPLE = 48
-# Facets and samples read a whole column: what they said is good for so many seconds.
-_KEEP_SECONDS = 60.0
+#: Most columns that `Searcher.summaries` returns.
+MAXIMUM_FACETS = 200
 
 
 class Searcher:
@@ -58,7 +58,8 @@ class Searcher:
         # Few, because an image of the largest size takes hundreds of megabytes while it is decoded.
         self._decoding = CapacityLimiter(min(4, os.cpu_count() or 1))
         self._reading = CapacityLimiter(8)
-        self._kept: dict[str, tuple[float, object]] = {}
+        self._summaries = Shared(self._read_summaries)
+        self._sample = Shared(self._read_sample)
 
     async def start(self) -> None:
         """Start the worker, and load what the first search would have to wait for.
@@ -67,12 +68,14 @@ class Searcher:
             TMCIRError: There is no gallery, or it cannot be read.
         """
         self._worker.start()
-        if (await self.info()).photos:
+        if await self.count():
             vector = (await asyncio.wrap_future(self._worker.embed(Query(text="a photo")))).value
             await self.read(lambda: self.gallery.find(vector, 1))
 
     async def close(self) -> None:
         """Finish what is waiting, and stop the worker."""
+        await self._summaries.close()
+        await self._sample.close()
         await asyncio.to_thread(self._worker.close, self.settings.timeout)
 
     async def check_ready(self) -> None:
@@ -131,47 +134,35 @@ class Searcher:
         steps.add("encode", done.took)
         return done.value
 
-    async def info(self) -> GalleryInfo:
-        """Return what the gallery is made of."""
-        (info,) = await self._remembered("info", lambda: [self.gallery.info()])
-        self.metrics.photos.set(info.photos)
-        return info
+    async def count(self) -> int:
+        """Return how many photos there are now."""
 
-    async def facets(self, limit: int) -> list[tuple[str, list[tuple[Value, int]]]]:
-        """Return the columns with their most frequent values and how many photos have each.
+        def count() -> int:
+            self.gallery.refresh()
+            return len(self.gallery)
 
-        One value more than ``limit`` is returned where there are more.
-        """
+        photos = await self.read(count)
+        self.metrics.photos.set(photos)
+        return photos
 
-        def count() -> list[tuple[str, list[tuple[Value, int]]]]:
-            most = MAXIMUM_FACET_VALUES + 1
-            return [(name, self.gallery.values(name, most)) for name in self.gallery.columns()]
+    async def summaries(self) -> list[ColumnSummary]:
+        """Return what the first columns of the gallery hold."""
+        return await self._summaries.get(await self.count())
 
-        counted = await self._remembered("facets", count)
-        return [(name, values[: limit + 1]) for name, values in counted]
+    async def sample(self, limit: int) -> list[Item]:
+        """Return at most ``limit`` photos that differ from one another, to start from."""
+        names = await self._sample.get(await self.count())
+        return await self.read(lambda: self.gallery.items(names[:limit]))
 
-    async def sample(self, limit: int) -> list[Hit]:
-        """Return a few photos that differ from one another, to start from."""
+    async def _read_summaries(self) -> list[ColumnSummary]:
+        def summarise() -> list[ColumnSummary]:
+            columns = list(self.gallery.columns())[:MAXIMUM_FACETS]
+            return self.gallery.summarise(columns, MAXIMUM_FACET_VALUES)
 
-        size = (await self.info()).model.embedding_size
+        return await self.read(summarise)
 
-        def draw() -> list[Hit]:
-            # the nearest photos of random directions
-            random = np.random.default_rng(0).standard_normal((2 * MAXIMUM_SAMPLE, size))
-            units = (random / np.linalg.norm(random, axis=1, keepdims=True)).astype(np.float32)
-            found = (hit for unit in units for hit in self.gallery.find(unit, 1))
-            return list({hit.id: hit for hit in found}.values())[:MAXIMUM_SAMPLE]
-
-        return (await self._remembered("sample", draw))[:limit]
-
-    async def _remembered(self, name: str, work: Callable[[], list[T]]) -> list[T]:
-        now = time.monotonic()
-        since, value = self._kept.get(name, (-_KEEP_SECONDS, None))
-        if now - since < _KEEP_SECONDS:
-            return value  # type: ignore[return-value]  # each name is always of one type
-        found = await self.read(work)
-        self._kept[name] = (now, found)
-        return found
+    async def _read_sample(self) -> list[str]:
+        return await self.read(lambda: self.gallery.sample(MAXIMUM_SAMPLE))
 
     async def _query(self, request: TrailRequest, upload: BinaryIO | None, steps: Steps) -> Query:
         starts = [turn for turn in request.turns if turn.item is not None or turn.upload]

@@ -20,7 +20,7 @@ import pyarrow as pa
 from lancedb.index import BTree, HnswSq
 from numpy.typing import NDArray
 
-from tmcir.core.errors import TMCIRError
+from tmcir.core.errors import TMCIRError, listed
 from tmcir.core.files import locked
 from tmcir.core.json_files import parse_json
 from tmcir.core.text import on_one_line
@@ -58,6 +58,7 @@ _ARROW: dict[ColumnKind, pa.DataType] = {
 _VECTOR: dict[Precision, pa.DataType] = {"float32": pa.float32(), "float16": pa.float16()}
 _FILE = ("path", "file_size", "file_modified", "content_hash")
 _BATCH = 1_000  # rows, or ids in a condition
+_MANY_COLUMNS = 100
 # Searches open the newest version each time, so none needs a version for as long as this.
 _KEEP_OLD_VERSIONS = timedelta(hours=1)
 _SHOWN = 120  # characters of a filter that an error shows
@@ -232,8 +233,10 @@ class LanceStore(Store):
         return {pair["values"]: pair["counts"] for pair in counted.to_pylist()}
 
     def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Value]]:
-        found = self._read(["id", "path", "content_hash", *self.columns()], _is_one_of(ids))
-        return {row["id"]: row for row in found.to_pylist()}
+        names = ["id", "path", "content_hash", *self.columns()]
+        # LanceDB plans each selected column by itself: of a few whole rows, all is read sooner
+        found = self._read(names if len(names) < _MANY_COLUMNS else None, _is_one_of(ids))
+        return {row["id"]: row for row in found.select(names).to_pylist()}
 
     def file(self, name: str) -> FileState | None:
         found = self._read([*_FILE], _is_one_of([name])).to_pylist()
@@ -288,18 +291,21 @@ class LanceStore(Store):
             yield
         except Exception as error:
             # A panic inside LanceDB, as for the filter `year = ?`, has no type of its own to name.
-            columns = ", ".join(f"{name} ({kind})" for name, kind in self.columns().items())
+            columns: dict[str, ColumnKind] = {"id": "text", "path": "text", **self.columns()}
             raise TMCIRError(
                 f"the filter {_shorten(where)!r} cannot be used: {_filter_reason(error)};"
-                f" columns: id (text), path (text){', ' if columns else ''}{columns}"
+                f" columns: {listed([f'{name} ({kind})' for name, kind in columns.items()])}"
             ) from None
 
     def __len__(self) -> int:
         return 0 if self._table is None else int(self._table.count_rows())
 
-    def _read(self, names: list[str], where: str | None = None, keys: bool = False) -> pa.Table:
+    def _read(
+        self, names: list[str] | None, where: str | None = None, keys: bool = False
+    ) -> pa.Table:
         with _plain_errors(f"{self._uri}: this gallery cannot be read"):
-            query = self._table.search().select(names).with_row_id(keys)
+            query = self._table.search().with_row_id(keys)
+            query = query if names is None else query.select(names)
             return (query if where is None else query.where(where)).to_arrow()
 
     def _arrow(self, rows: Rows) -> pa.Table:

@@ -50,6 +50,11 @@ import { find, findDialog, findInput } from "./elements.js";
  * @property {Kind} kind
  * @property {Value[]} values
  * @property {boolean} complete
+ * @property {number} distinct
+ * @property {number} filled
+ * @property {Cell} minimum
+ * @property {Cell} maximum
+ * @property {boolean} is_date
  */
 
 /**

@@ -2,6 +2,7 @@
 
 import { isCancelled, post } from "./api.js";
 import { find, findDialog, make, makeSvg } from "./elements.js";
+import { counted } from "./gallery.js";
 import { showBusy } from "./messages.js";
 import { thumbnailAddress } from "./pictures.js";
 import { showProblem } from "./problems.js";
@@ -125,7 +126,7 @@ function wordButton(word, index, layers) {
     const swatch = makeSvg("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" });
     swatch.append(makeSvg("circle", { cx: 5, cy: 5, r: 5, fill: colourOf(index) }));
     button.prepend(swatch);
-    button.append(make("small", { textContent: count === 1 ? "1 part" : `${count} parts` }));
+    button.append(make("small", { textContent: counted(count, "part") }));
   } else {
     button.append(make("small", { textContent: "new" }));
     button.disabled = true;

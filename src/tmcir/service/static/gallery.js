@@ -52,8 +52,16 @@ export async function readGallery() {
   gallery.nameColumn = guessNameColumn();
   document.title = gallery.title;
   find("title").textContent = gallery.title;
-  find("count").textContent = `${gallery.photos.toLocaleString()} photos`;
+  find("count").textContent = counted(gallery.photos, "photo");
 }
+
+/**
+ * Return a number and its noun: "1 photo", "2,000 photos".
+ * @param {number} number
+ * @param {string} noun
+ */
+export const counted = (number, noun) =>
+  `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
 
 /** @param {string} path */
 const readJson = async (path) => (await call(path)).json();

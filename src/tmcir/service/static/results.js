@@ -1,7 +1,7 @@
 // The results: their cards, and moving between them by keyboard.
 
 import { find, make, makeSvg } from "./elements.js";
-import { known, nameOf, plainName } from "./gallery.js";
+import { counted, known, nameOf, plainName } from "./gallery.js";
 import { announce, showMessage, toast } from "./messages.js";
 import { thumbnail } from "./pictures.js";
 import { addTurn, clearFilters, lastStart, state, undo } from "./turns.js";
@@ -27,7 +27,7 @@ export function showHits(answer, append) {
   const more = shown.nextOffset !== null;
   find("more").hidden = !more;
   find("heading").textContent = heading(answer.query.text);
-  announce(shown.count ? `${shown.count}${more ? " and more" : ""} results` : "No results");
+  announce(shown.count ? `${counted(shown.count, "result")}${more ? " and more" : ""}` : "No results");
   if (!shown.count) showNothingFound();
 }
 
@@ -119,7 +119,7 @@ function underCard(hit, name) {
   score.title = "How close it is, at most 1";
   if (hit.duplicates.length) {
     score.textContent += ` · +${hit.duplicates.length}`;
-    score.title += `; ${hit.duplicates.length} near-duplicates are not shown`;
+    score.title += `; hidden: ${counted(hit.duplicates.length, "near-duplicate")}`;
   }
   return make(
     "div",
