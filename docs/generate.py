@@ -19,7 +19,7 @@ from tmcir.benchmark import BenchmarkRecipe
 from tmcir.cli import app
 from tmcir.generation.recipe import EditorRecipe, GenerateRecipe
 from tmcir.models.methods import DEFAULT, composer_class, method_names
-from tmcir.runs.settings import choices
+from tmcir.runs.recipes import choices
 from tmcir.training.methods import MethodSettings
 from tmcir.training.recipe import Recipe
 

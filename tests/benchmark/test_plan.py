@@ -12,7 +12,7 @@ from tmcir.benchmark.plan import JOB, Job, check_folders, plan
 from tmcir.benchmark.recipe import load_benchmark
 from tmcir.core.errors import TMCIRError
 from tmcir.core.files import write_json
-from tmcir.runs.settings import recipe_names
+from tmcir.runs.recipes import recipe_names
 
 
 def jobs_of(path: Path, *overrides: str, seeds: tuple[int, ...] = (0,)) -> dict[str, Job]:

@@ -17,7 +17,7 @@ from tests.commands import run
 from tests.tiny import draw_catalogue
 from tmcir import __version__
 from tmcir.cli import app
-from tmcir.runs.settings import recipe_command, recipe_names
+from tmcir.runs.recipes import recipe_command, recipe_names
 
 PSEUDO, EDITOR = "fashion-products-pseudo-targets", "fashion-products-editor"
 

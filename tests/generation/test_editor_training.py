@@ -43,7 +43,7 @@ from tmcir.generation.examples import (
     examples,
 )
 from tmcir.generation.train import denoising_loss
-from tmcir.runs.settings import recipe_names
+from tmcir.runs.recipes import recipe_names
 
 PIPELINE = "StableDiffusionInstructPix2PixPipeline"
 

@@ -29,7 +29,7 @@ from tmcir.data.fashion_products import FashionProducts
 from tmcir.data.pseudo_targets import MANIFEST, SCHEMA, read_pseudo_targets
 from tmcir.generation import GenerateReport, generate, job, load_editor, load_generate_recipe
 from tmcir.runs import settings
-from tmcir.runs.settings import recipe_names
+from tmcir.runs.recipes import recipe_names
 
 UNMEASURED = ("directional", "to_reference", "brightness", "saturated", "fell_to")
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tmcir.core.errors import TMCIRError
-from tmcir.runs.settings import recipe_names
+from tmcir.runs.recipes import recipe_names
 from tmcir.training.recipe import load_recipe
 
 

@@ -19,8 +19,10 @@ from tmcir.core.hashing import stable_name
 from tmcir.core.json_files import read_json
 from tmcir.data.dataset import Dataset
 from tmcir.data.datasets import open_dataset
+from tmcir.data.settings import DatasetSettings
 from tmcir.evaluation.embedding import OWN_METHOD
-from tmcir.runs.settings import DatasetSettings, Settings, write_override
+from tmcir.runs.recipes import write_override
+from tmcir.runs.settings import Settings
 from tmcir.training import Recipe, load_recipe
 
 JOB = "job.json"

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tmcir.core.errors import TMCIRError, unknown_choice
-from tmcir.runs.settings import RecipeSettings, Settings, load_settings, parse_override
+from tmcir.runs.recipes import load_settings, parse_override
+from tmcir.runs.settings import RecipeSettings, Settings
 
 
 class CellSettings(Settings):

@@ -23,7 +23,7 @@ def recipes(
       tmcir recipes
       tmcir recipes mini > mine.yaml
     """
-    from tmcir.runs.settings import (
+    from tmcir.runs.recipes import (
         recipe_command,
         recipe_content,
         recipe_description,

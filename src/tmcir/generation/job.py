@@ -25,8 +25,8 @@ from tmcir.generation.manifest import Manifest, Row, counts
 from tmcir.generation.page import write_page
 from tmcir.generation.recipe import GenerateRecipe
 from tmcir.models.loading import load
+from tmcir.runs.folder import check_folder, claim_folder
 from tmcir.runs.prefetch import prefetch
-from tmcir.runs.settings import RECIPE, claim_folder
 
 PART_ROWS = 64  # what a kill can cost at most, besides the batch at work
 PART_SECONDS = 30.0
@@ -114,8 +114,7 @@ def generate(
     dataset = recipe.dataset.open(recipe.split)
     edits = _edits(recipe, dataset)
     own = [edit for edit in edits if stable_number(edit.triplet.id) % shards == number - 1][:limit]
-    if (recipe.folder / RECIPE).exists():  # refused before anything large is loaded
-        claim_folder(recipe, changeable=_CHANGEABLE)
+    check_folder(recipe, _CHANGEABLE)  # before anything large is loaded
     manifest = Manifest(recipe.folder, name)
     report = GenerateReport(recipe.folder)
     busy = f"{recipe.folder}: shard {number}/{shards} is at work in another process"
@@ -171,8 +170,8 @@ def _make(
     dataset.prepare()
     editor = load_editor(recipe.editor)
     scorer = Scorer(load(recipe.filters.scorer) if recipe.filters.scorer else None)
-    # Not before: an editor that is not there must not leave the folder to a mistaken recipe.
-    claim_folder(recipe, changeable=_CHANGEABLE)
+    # Only now: a recipe with a missing editor must not claim the folder.
+    claim_folder(recipe, _CHANGEABLE)
     rows: list[Row] = []
     began = written = time.monotonic()
     finished = total - len(waiting)

@@ -39,8 +39,8 @@ from tmcir.generation.examples import (
 from tmcir.generation.recipe import EditorRecipe
 from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor, read_pixels
+from tmcir.runs.folder import check_folder, claim_folder
 from tmcir.runs.loop import Job, Plan, fit
-from tmcir.runs.settings import RECIPE, claim_folder
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionInstructPix2PixPipeline
@@ -63,8 +63,7 @@ def train_editor(recipe: EditorRecipe) -> Path:
     autoencoder = None if recipe.start is None else _started(recipe, recipe.start)
     towers = load(recipe.text_tower, device="cpu")
     accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bfloat16" else "no")
-    if (recipe.folder / RECIPE).exists():  # refused before anything takes time
-        claim_folder(recipe)
+    check_folder(recipe)  # before anything takes time
     with accelerator.main_process_first():
         dataset.prepare()
     names = _names(recipe, dataset)
@@ -77,7 +76,7 @@ def train_editor(recipe: EditorRecipe) -> Path:
     if recipe.start is not None:
         load_denoiser(pipeline, recipe.start)
     with accelerator.main_process_first():
-        claim_folder(recipe)  # not before: a mistake must not leave the folder to a wrong recipe
+        claim_folder(recipe)  # only now: a recipe with a mistake must not claim the folder
     # What chooses nothing needs no embeddings.
     seen = towers.encode_images(paths if recipe.nearest_targets else [])
     choose = NearestTargets(names, seen, recipe.nearest_targets)

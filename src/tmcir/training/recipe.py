@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tmcir.runs.settings import OptimiserSettings, RunSettings, Settings, load_settings
+from tmcir.data.settings import RunSettings
+from tmcir.runs.recipes import load_settings
+from tmcir.runs.settings import OptimiserSettings, Settings
 from tmcir.training.methods import MethodSettings
 
 

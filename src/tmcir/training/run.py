@@ -23,8 +23,8 @@ from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import TMCIR
 from tmcir.models.tokenizer import train_tokenizer
 from tmcir.runs.checkpoint import TrainingState
+from tmcir.runs.folder import claim_folder
 from tmcir.runs.loop import Score
-from tmcir.runs.settings import claim_folder
 from tmcir.training.card import model_card
 from tmcir.training.fitting import parameter_groups, train_stage
 from tmcir.training.images import ImageStore
