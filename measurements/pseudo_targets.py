@@ -114,7 +114,7 @@ def by_folder(
     """Judge the pseudo-targets of a folder, and what they are compared with."""
     drawn = {row.id: row for row in read_pseudo_targets(folder, kept_only=False)}
     triplets = [triplet for triplet in dataset.triplets if triplet.id in drawn]
-    kept = [triplet for triplet in triplets if not drawn[triplet.id].fell_to]
+    kept = [triplet for triplet in triplets if not drawn[triplet.id].rejected_by]
     rows = {}
     for name, chosen, files in (
         ("pseudo-targets", triplets, [drawn[triplet.id].file for triplet in triplets]),

@@ -22,7 +22,7 @@ from tmcir.data.datasets import open_dataset
 from tmcir.models import TMCIR
 from tmcir.training.batches import make_batch
 from tmcir.training.gradients import StageModule, backward
-from tmcir.training.images import Crops, EncodedViews, Images, ImageStore
+from tmcir.training.images import Augmentation, Crops, EncodedViews, Images, ImageStore
 from tmcir.training.stages import fuse
 
 FUSION = {"hidden_size": 192, "layers": 2, "heads": 4}
@@ -42,7 +42,8 @@ def main() -> None:
     stage = fuse(dataset, True, True)
     samples = stage.samples(0)[: arguments.batch_size]
     store = ImageStore(model, dataset.image_path, 1 << 30)
-    crops, views = Crops(store, 0.7), EncodedViews(store, 1, 0.7, "0")
+    augmentation = Augmentation(0.7, mirror=True)
+    crops, views = Crops(store, augmentation), EncodedViews(store, 1, augmentation, "0")
     kinds: dict[str, tuple[Images, bool]] = {
         "crops": (crops, True),
         "frozen": (crops, False),

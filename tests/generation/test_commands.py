@@ -24,10 +24,13 @@ def test_generate_makes_pseudo_targets_and_says_what_came_of_it(
     assert f"look at them: {folder / 'pseudo-targets.html'}\n" in out
     assert run("generate", str(path), "--shard", "1/2", "--limit", "3") == 0
     assert f"{folder}: 3 pseudo-targets, 0 of them made now" in capsys.readouterr().out
-    assert run("generate", str(path), "--limit", "2", "--shard", "2/2", "filters.darkest=1.0") == 0
+    assert (
+        run("generate", str(path), "--limit", "2", "--shard", "2/2", "filters.min_brightness=1.0")
+        == 0
+    )
     assert [line.split() for line in capsys.readouterr().out.splitlines()[1:3]] == [
         ["kept", "0"],
-        ["fell", "to", "dark", "5"],
+        ["rejected", "by", "dark", "5"],
     ]
     assert read_pseudo_targets(folder) == []
 

@@ -193,7 +193,7 @@ def test_without_a_size_the_checkpoint_or_its_kind_says_it(
     assert load(SD3, folders, size=None).size == 1024
     config = copied / "unet" / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "sample_size": None}))
-    with pytest.raises(TMCIRError, match=r"editor\.size: must be given"):
+    with pytest.raises(TMCIRError, match=r"editor\.size: give it"):
         load_editor(settings_for(PIX2PIX, copied, size=None), device="cpu")
 
 
@@ -369,7 +369,9 @@ def test_loading_and_editing_say_nothing(folders: dict[str, Path]) -> None:
 def test_the_pipeline_takes_what_it_is_called_with(kind: PipelineKind) -> None:
     assert set(kind.defaults) == set(kind.arguments) <= set(SETTINGS)
     called = {"prompt", "image", "generator", "output_type", *kind.arguments.values(), *kind.extra}
-    if kind.sized:
+    if kind.area_argument:
+        called.add(kind.area_argument)
+    if kind.takes_size:
         called |= {"height", "width"}
     assert called <= set(inspect.signature(getattr(diffusers, kind.pipeline).__call__).parameters)
 

@@ -555,9 +555,9 @@ def test_a_training_may_start_from_another_editor(recipe: Path, trained: Path) -
 @pytest.mark.parametrize(
     ("overrides", "problem"),
     [
-        (["denoiser.channels=[12]"], "is built otherwise than the recipe says"),
-        (["autoencoder.latent_channels=3"], "is built otherwise than the recipe says"),
-        (["autoencoder.patch_size=4"], "has patches of 2 pixels, and not of 4"),
+        (["denoiser.channels=[12]"], "has other sizes than the recipe says"),
+        (["autoencoder.latent_channels=3"], "has other sizes than the recipe says"),
+        (["autoencoder.patch_size=4"], "has patches of 2 pixels, not of 4"),
         (["start=./nothing"], "nothing is neither a folder nor a shipped editor"),
         (["start=."], r"model_index\.json: no such file"),
     ],

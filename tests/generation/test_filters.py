@@ -150,7 +150,7 @@ def test_each_reference_is_encoded_once_by_its_name() -> None:
 # Filters
 
 FILTERS = FilterSettings(
-    least_directional=0.1, least_reference=0.5, darkest=0.2, most_saturated=0.6
+    min_directional=0.1, min_reference=0.5, min_brightness=0.2, max_saturated=0.6
 )
 GOOD: dict[str, Any] = {
     "directional": 0.3,
@@ -165,7 +165,7 @@ def table_of(*rows: Mapping[str, Any]) -> pa.Table:
     return pa.Table.from_pylist([{**texts, "seed": 0, **GOOD, **row} for row in rows], SCHEMA)
 
 
-def fallen(*rows: Mapping[str, Any], thresholds: FilterSettings = FILTERS) -> list[str]:
+def rejected(*rows: Mapping[str, Any], thresholds: FilterSettings = FILTERS) -> list[str]:
     return judge(table_of(*rows), thresholds)
 
 
@@ -181,43 +181,43 @@ def fallen(*rows: Mapping[str, Any], thresholds: FilterSettings = FILTERS) -> li
     ],
 )
 def test_each_filter_has_its_name(change: dict[str, float], reason: str) -> None:
-    assert fallen(change) == [reason]
+    assert rejected(change) == [reason]
 
 
 def test_what_is_just_at_a_threshold_is_kept() -> None:
     thresholds = FilterSettings(
-        least_directional=0.25, least_reference=0.5, darkest=0.125, most_saturated=0.75
+        min_directional=0.25, min_reference=0.5, min_brightness=0.125, max_saturated=0.75
     )
     row = {"directional": 0.25, "to_reference": 0.5, "brightness": 0.125, "saturated": 0.75}
-    assert fallen(row, thresholds=thresholds) == [""]
+    assert rejected(row, thresholds=thresholds) == [""]
 
 
 def test_the_first_reason_counts() -> None:
     row = {"brightness": 0.0, "saturated": 1.0, "directional": -1.0, "to_reference": -1.0}
-    assert fallen(row) == ["dark"]
-    assert fallen({**row, "brightness": 0.5}) == ["saturated"]
-    assert fallen({**row, "brightness": 0.5, "saturated": 0.1}) == ["directional"]
-    assert fallen({**GOOD, "to_reference": -1.0}) == ["reference"]
+    assert rejected(row) == ["dark"]
+    assert rejected({**row, "brightness": 0.5}) == ["saturated"]
+    assert rejected({**row, "brightness": 0.5, "saturated": 0.1}) == ["directional"]
+    assert rejected({**GOOD, "to_reference": -1.0}) == ["reference"]
 
 
 def test_every_row_is_judged_by_itself() -> None:
     rows = [{}, {"brightness": 0.0}, {}, {"to_reference": 0.0}, {"saturated": 1.0}]
-    assert fallen(*rows) == ["", "dark", "", "reference", "saturated"]
-    assert fallen() == []
+    assert rejected(*rows) == ["", "dark", "", "reference", "saturated"]
+    assert rejected() == []
 
 
 def test_what_was_not_measured_is_no_reason_to_fall() -> None:
     unmeasured = {"directional": None, "to_reference": None}
-    strict = FilterSettings(least_directional=1.0, least_reference=1.0)
-    assert fallen(unmeasured, unmeasured, thresholds=strict) == ["", ""]
-    assert fallen({**unmeasured, "brightness": 0.0}, {}) == ["dark", ""]
+    strict = FilterSettings(min_directional=1.0, min_reference=1.0)
+    assert rejected(unmeasured, unmeasured, thresholds=strict) == ["", ""]
+    assert rejected({**unmeasured, "brightness": 0.0}, {}) == ["dark", ""]
 
 
 def test_an_image_that_did_not_change_falls_whatever_the_threshold() -> None:
     unmoved = {"directional": None, "to_reference": 1.0}
-    lenient = FilterSettings(least_directional=-1.0, least_reference=-1.0)
-    assert fallen(unmoved, {}, thresholds=lenient) == ["directional", ""]
-    assert fallen({**unmoved, "brightness": 0.0}) == ["dark"]
+    lenient = FilterSettings(min_directional=-1.0, min_reference=-1.0)
+    assert rejected(unmoved, {}, thresholds=lenient) == ["directional", ""]
+    assert rejected({**unmoved, "brightness": 0.0}) == ["dark"]
 
 
 def test_the_defaults_keep_a_good_one_and_drop_the_broken_ones() -> None:
@@ -228,12 +228,17 @@ def test_the_defaults_keep_a_good_one_and_drop_the_broken_ones() -> None:
         {"to_reference": 0.0},
     ]
     reasons = ["", "dark", "saturated", "directional", "reference"]
-    assert fallen({}, *broken, thresholds=FilterSettings()) == reasons
+    assert rejected({}, *broken, thresholds=FilterSettings()) == reasons
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"least_directional": 1.1}, {"least_reference": -2}, {"darkest": -0.1}, {"most_saturated": 2}],
+    [
+        {"min_directional": 1.1},
+        {"min_reference": -2},
+        {"min_brightness": -0.1},
+        {"max_saturated": 2},
+    ],
 )
 def test_a_threshold_that_makes_no_sense_is_an_error(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -252,10 +257,10 @@ ROWS = st.fixed_dictionaries(
 )
 THRESHOLDS = st.builds(
     FilterSettings,
-    least_directional=COSINES,
-    least_reference=COSINES,
-    darkest=SHARES,
-    most_saturated=SHARES,
+    min_directional=COSINES,
+    min_reference=COSINES,
+    min_brightness=SHARES,
+    max_saturated=SHARES,
 )
 
 
@@ -265,10 +270,10 @@ def test_stricter_thresholds_never_keep_more(
     rows: list[dict[str, Any]], first: FilterSettings, second: FilterSettings
 ) -> None:
     strict = FilterSettings(
-        least_directional=max(first.least_directional, second.least_directional),
-        least_reference=max(first.least_reference, second.least_reference),
-        darkest=max(first.darkest, second.darkest),
-        most_saturated=min(first.most_saturated, second.most_saturated),
+        min_directional=max(first.min_directional, second.min_directional),
+        min_reference=max(first.min_reference, second.min_reference),
+        min_brightness=max(first.min_brightness, second.min_brightness),
+        max_saturated=min(first.max_saturated, second.max_saturated),
     )
     table = table_of(*rows)
     kept = np.array([reason == "" for reason in judge(table, strict)], dtype=bool)
@@ -281,19 +286,19 @@ def test_stricter_thresholds_never_keep_more(
 def test_judging_agrees_with_one_row_at_a_time(
     rows: list[dict[str, Any]], thresholds: FilterSettings
 ) -> None:
-    assert fallen(*rows, thresholds=thresholds) == [slow_judge(row, thresholds) for row in rows]
+    assert rejected(*rows, thresholds=thresholds) == [slow_judge(row, thresholds) for row in rows]
 
 
 def slow_judge(row: dict[str, Any], thresholds: FilterSettings) -> str:
     directional, to_reference = row["directional"], row["to_reference"]
-    if row["brightness"] < thresholds.darkest:
+    if row["brightness"] < thresholds.min_brightness:
         return "dark"
-    if row["saturated"] > thresholds.most_saturated:
+    if row["saturated"] > thresholds.max_saturated:
         return "saturated"
     if directional is None and to_reference is not None:
         return "directional"
-    if directional is not None and directional < thresholds.least_directional:
+    if directional is not None and directional < thresholds.min_directional:
         return "directional"
-    if to_reference is not None and to_reference < thresholds.least_reference:
+    if to_reference is not None and to_reference < thresholds.min_reference:
         return "reference"
     return ""

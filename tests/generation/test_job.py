@@ -24,14 +24,14 @@ from tests.manifests import write_manifest
 from tests.training.colours import Colours
 from tmcir.core import files
 from tmcir.core.errors import TMCIRError
+from tmcir.data import settings
 from tmcir.data.dataset import Dataset, Triplet
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.data.pseudo_targets import MANIFEST, SCHEMA, read_pseudo_targets
 from tmcir.generation import GenerateReport, generate, job, load_editor, load_generate_recipe
-from tmcir.runs import settings
 from tmcir.runs.recipes import recipe_names
 
-UNMEASURED = ("directional", "to_reference", "brightness", "saturated", "fell_to")
+UNMEASURED = ("directional", "to_reference", "brightness", "saturated", "rejected_by")
 
 Make = Callable[..., GenerateReport]
 
@@ -42,7 +42,7 @@ def whole(
 ) -> Path:
     """A finished run, measured by a model; no test may change it."""
     path = tmp_path_factory.mktemp("whole") / "run.yaml"
-    filters = {"scorer": str(towers), "least_directional": 0.02, "least_reference": 0.93}
+    filters = {"scorer": str(towers), "min_directional": 0.02, "min_reference": 0.93}
     generate(load_generate_recipe(generate_recipe(path, catalogue, trained, filters=filters)))
     return path.with_suffix("")
 
@@ -178,24 +178,29 @@ def test_a_row_says_all_that_its_picture_takes(whole: Path, catalogue: Path) -> 
         assert np.abs(np.asarray(again, int) - np.asarray(other)).max() > 10
 
 
-def test_the_report_counts_what_fell_to_each_filter(make: Make, towers: Path) -> None:
-    filters = {"scorer": str(towers), "least_directional": 0.02, "least_reference": 0.93}
+def test_the_report_counts_what_rejected_by_each_filter(make: Make, towers: Path) -> None:
+    filters = {"scorer": str(towers), "min_directional": 0.02, "min_reference": 0.93}
     report = make(filters=filters)
     rows = rows_of(report.folder)
-    fallen = [row["fell_to"] for row in rows]
-    assert report.fallen == {name: fallen.count(name) for name in set(fallen) - {""}}
-    assert set(report.fallen) == {"directional", "reference"}
-    assert report.kept == fallen.count("") > 0
+    rejected = [row["rejected_by"] for row in rows]
+    assert report.rejected == {name: rejected.count(name) for name in set(rejected) - {""}}
+    assert set(report.rejected) == {"directional", "reference"}
+    assert report.kept == rejected.count("") > 0
     assert report.made == len(rows) and report.seconds > 0 and report.skipped == []
     for row in rows:
         low = row["directional"] < 0.02, row["to_reference"] < 0.93
         expected = "directional" if low[0] else "reference" if low[1] else ""
-        assert row["fell_to"] == expected
+        assert row["rejected_by"] == expected
     lines = str(report).splitlines()
     assert f"{len(rows)} pseudo-targets, {len(rows)} of them made now" in lines[0]
     assert lines[1].split() == ["kept", str(report.kept)]
-    assert lines[2].split() == ["fell", "to", "directional", str(report.fallen["directional"])]
-    assert lines[3].split() == ["fell", "to", "reference", str(report.fallen["reference"])]
+    assert lines[2].split() == [
+        "rejected",
+        "by",
+        "directional",
+        str(report.rejected["directional"]),
+    ]
+    assert lines[3].split() == ["rejected", "by", "reference", str(report.rejected["reference"])]
     assert str(report.folder / "pseudo-targets.html") in lines[4]
     assert len(read_pseudo_targets(report.folder)) == report.kept
     assert len(read_pseudo_targets(report.folder, kept_only=False)) == len(rows)
@@ -204,7 +209,7 @@ def test_the_report_counts_what_fell_to_each_filter(make: Make, towers: Path) ->
 def test_without_a_scorer_nothing_is_said_of_similarity(make: Make) -> None:
     report = make(limit=10)
     assert all(row["directional"] is row["to_reference"] is None for row in rows_of(report.folder))
-    assert (report.kept, report.fallen) == (10, {})
+    assert (report.kept, report.rejected) == (10, {})
 
 
 def test_the_page_shows_each_example_beside_its_reference_and_its_real_target(
@@ -215,9 +220,11 @@ def test_the_page_shows_each_example_beside_its_reference_and_its_real_target(
     for caption in ("reference", "pseudo-target", "real target"):
         assert page.count(f'alt="{caption}"') == page.count(f"<figcaption>{caption}<") == 40
     rows = rows_of(whole)
-    counts = {name: [row["fell_to"] for row in rows].count(name) for name in ("", "directional")}
+    counts = {
+        name: [row["rejected_by"] for row in rows].count(name) for name in ("", "directional")
+    }
     assert f"{len(rows)} made by" in page and f"{counts['']} kept" in page
-    assert f"{counts['directional']} fell to directional" in page
+    assert f"{counts['directional']} rejected by directional" in page
     texts = [part.split("</p>")[0] for part in page.split('<p class="text">')[1:]]
     assert len(texts) == 40 and {row["text"] for row in rows} >= set(texts)
     few = make(limit=3).folder / "pseudo-targets.html"
@@ -496,18 +503,18 @@ def test_a_shard_is_at_work_in_one_process_at_a_time(make: Make) -> None:
 def test_other_thresholds_judge_anew_and_draw_nothing(
     make: Make, towers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scorer = {"scorer": str(towers), "least_directional": -1.0, "least_reference": -1.0}
+    scorer = {"scorer": str(towers), "min_directional": -1.0, "min_reference": -1.0}
     report = make(limit=40, filters=scorer)
-    assert (report.kept, report.fallen) == (40, {})
+    assert (report.kept, report.rejected) == (40, {})
     forbid_editors(monkeypatch)
     middle = sorted(row["to_reference"] for row in rows_of(report.folder))[20]
-    report = make(limit=40, filters={**scorer, "least_reference": middle}, batch_size=3)
-    assert (report.made, report.kept, report.fallen) == (0, 20, {"reference": 20})
+    report = make(limit=40, filters={**scorer, "min_reference": middle}, batch_size=3)
+    assert (report.made, report.kept, report.rejected) == (0, 20, {"reference": 20})
     assert len(read_pseudo_targets(report.folder)) == 20
-    report = make(limit=40, filters={**scorer, "darkest": 1.0, "most_saturated": 0.0})
-    assert (report.made, report.kept, report.fallen) == (0, 0, {"dark": 40})
+    report = make(limit=40, filters={**scorer, "min_brightness": 1.0, "max_saturated": 0.0})
+    assert (report.made, report.kept, report.rejected) == (0, 0, {"dark": 40})
     report = make(limit=40, filters=scorer)
-    assert (report.kept, report.fallen) == (40, {})
+    assert (report.kept, report.rejected) == (40, {})
 
 
 def test_other_settings_are_refused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

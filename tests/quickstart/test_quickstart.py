@@ -64,10 +64,10 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
             few,
             "editor.steps=1",
             f"filters.scorer={model}",
-            "filters.least_directional=-1",
-            "filters.least_reference=-1",
-            "filters.most_saturated=1",
-            "filters.darkest=0",
+            "filters.min_directional=-1",
+            "filters.min_reference=-1",
+            "filters.max_saturated=1",
+            "filters.min_brightness=0",
         ),
     )
 
@@ -126,7 +126,7 @@ def test_runs_without_an_editor_and_says_so(tmp_path: Path, plan: Plan) -> None:
 
 
 def test_aligns_on_nothing_where_too_few_pass_the_filters(tmp_path: Path, plan: Plan) -> None:
-    strict = replace(plan, generation=(*plan.generation, "filters.least_directional=1"))
+    strict = replace(plan, generation=(*plan.generation, "filters.min_directional=1"))
     listener = Listener()
     quickstart(tmp_path, listener, strict)
     assert any("0 of 12 passed" in line for line in listener.lines)

@@ -17,7 +17,7 @@ from tmcir.models import TMCIR
 from tmcir.models.features import TextTokens
 from tmcir.training import images as images_module
 from tmcir.training.batches import Batch, Sample, make_batch
-from tmcir.training.images import Crops, ImageStore, random_crops, seeded
+from tmcir.training.images import Augmentation, Crops, ImageStore, seeded
 from tmcir.training.stages import fuse
 
 PLENTY = 1 << 30
@@ -46,7 +46,7 @@ def draw_batch(
     crop: float,
     seed: str,
 ) -> Batch:
-    batch = make_batch(samples, model.encoder, Crops(store, crop), seed)
+    batch = make_batch(samples, model.encoder, Crops(store, Augmentation(crop, mirror=True)), seed)
     assert isinstance(batch.images, torch.Tensor)
     return batch
 
@@ -225,7 +225,7 @@ def test_a_batch_that_fits_is_one_part(colours: Colours, model: TMCIR) -> None:
 
 def test_a_crop_of_everything_is_the_image_or_its_mirror() -> None:
     images = torch.randint(0, 256, (40, 3, 7, 7), generator=seeded("images"), dtype=torch.uint8)
-    crops = random_crops(images, 1.0, seeded("crops"))
+    crops = Augmentation(1.0, mirror=True)(images, seeded("crops"))
     assert crops.dtype == torch.float32
     mirrored = 0
     for image, crop in zip(images, crops.round().to(torch.uint8), strict=True):
@@ -233,6 +233,28 @@ def test_a_crop_of_everything_is_the_image_or_its_mirror() -> None:
         mirrored += int(crop.equal(image.flip(2)))
     # 20 of 40, with a standard deviation of sqrt(40 / 4) = 3.2.
     assert 8 < mirrored < 32
+
+
+def test_without_mirror_a_crop_of_everything_is_the_image() -> None:
+    images = torch.randint(0, 256, (9, 3, 7, 7), generator=seeded("images"), dtype=torch.uint8)
+    crops = Augmentation(1.0, mirror=False)(images, seeded("crops"))
+    assert crops.dtype == torch.float32
+    assert crops.equal(images.float())
+
+
+def test_mirroring_changes_nothing_else_of_a_crop() -> None:
+    images = torch.randint(0, 256, (20, 3, 8, 8), generator=seeded("images"), dtype=torch.uint8)
+    plain, mirrored = (
+        Augmentation(0.6, mirror=mirror)(images, seeded("crops")) for mirror in (False, True)
+    )
+    # A mirrored crop is the mirror image of the same crop.
+    same = [crop.allclose(other, atol=1e-2) for crop, other in zip(plain, mirrored, strict=True)]
+    flipped = [
+        crop.flip(-1).allclose(other, atol=1e-2)
+        for crop, other in zip(plain, mirrored, strict=True)
+    ]
+    assert all(one != other for one, other in zip(same, flipped, strict=True))
+    assert 0 < sum(flipped) < 20
 
 
 @settings(deadline=None, max_examples=40)
@@ -243,7 +265,7 @@ def test_crops_are_squares_inside_the_image(smallest: float, seed: int) -> None:
     ramp = (torch.arange(side) + 0.5) / side
     image = torch.stack([ramp.expand(side, side), ramp[:, None].expand(side, side)])
     image = torch.cat([image, torch.ones(1, side, side)])
-    crops = random_crops(image.expand(20, 3, side, side), smallest, seeded(str(seed)))
+    crops = Augmentation(smallest, mirror=True)(image.expand(20, 3, side, side), seeded(str(seed)))
     left, right = crops[:, 0, 8, 7], crops[:, 0, 8, 8]
     top, bottom = crops[:, 1, 7, 8], crops[:, 1, 8, 8]
     width, height = (right - left).abs() * side, (bottom - top) * side
@@ -261,7 +283,7 @@ def test_sides_and_places_of_crops_fill_their_range() -> None:
     image = torch.stack(
         [ramp.expand(side, side), ramp[:, None].expand(side, side), torch.ones(16, 16)]
     )
-    crops = random_crops(image.expand(400, 3, side, side), 0.6, seeded("crops"))
+    crops = Augmentation(0.6, mirror=True)(image.expand(400, 3, side, side), seeded("crops"))
     widths = (crops[:, 0, 8, 8] - crops[:, 0, 8, 7]).abs() * side
     assert 0.6 <= widths.min() + 1e-4 < 0.61 and 0.99 < widths.max() < 1 + 1e-4
     # Uniform on [0.6, 1]: the mean is 0.8, with a standard error of 0.4 / sqrt(12 * 400) = 0.006.
@@ -274,11 +296,12 @@ def test_sides_and_places_of_crops_fill_their_range() -> None:
 
 def test_crops_follow_their_generator() -> None:
     images = torch.randint(0, 256, (4, 3, 8, 8), generator=seeded("images"), dtype=torch.uint8)
-    first, again, other = (random_crops(images, 0.5, seeded(seed)) for seed in ("a", "a", "b"))
+    crop = Augmentation(0.5, mirror=True)
+    first, again, other = (crop(images, seeded(seed)) for seed in ("a", "a", "b"))
     assert first.equal(again)
     assert not first.equal(other)
     # Four equal images get four different crops.
-    same = random_crops(images[:1].expand(4, 3, 8, 8), 0.5, seeded("a"))
+    same = crop(images[:1].expand(4, 3, 8, 8), seeded("a"))
     assert len(same.unique(dim=0)) == 4
     assert first.min() >= 0 and first.max() <= 255
 

@@ -19,7 +19,7 @@ from tests.tiny import build_model
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.training.batches import Batch, make_batch
 from tmcir.training.gradients import StageModule, backward
-from tmcir.training.images import Crops, ImageStore, seeded
+from tmcir.training.images import Augmentation, Crops, ImageStore, seeded
 from tmcir.training.pairing import make_pairing
 from tmcir.training.recipe import AlignSettings
 from tmcir.training.stages import Stage, align, fuse, invert
@@ -41,7 +41,12 @@ def build(
     }
     stage = stages[name]()
     store = ImageStore(model, dataset.image_path, limit=1 << 30)
-    batch = make_batch(stage.samples(0)[:BATCH], model.encoder, Crops(store, 0.8), "a seed")
+    batch = make_batch(
+        stage.samples(0)[:BATCH],
+        model.encoder,
+        Crops(store, Augmentation(0.8, mirror=True)),
+        "a seed",
+    )
     return StageModule(model, stage), stage, batch
 
 

@@ -28,7 +28,13 @@ EDITS = [
     {"reference": "a", "text": "in blue", "target": "b", "file": "images/0.png"},
     {"reference": "b", "text": "in red", "target": "c", "file": "images/1.png"},
     {"reference": "a", "text": "bigger", "target": "d", "file": "images/2.png"},
-    {"reference": "e", "text": "broken", "target": "f", "file": "images/3.png", "fell_to": "dark"},
+    {
+        "reference": "e",
+        "text": "broken",
+        "target": "f",
+        "file": "images/3.png",
+        "rejected_by": "dark",
+    },
 ]
 
 
@@ -39,7 +45,7 @@ def colours(tmp_path: Path) -> Colours:
 
 @pytest.fixture
 def drawn(tmp_path: Path) -> Path:
-    """Three pseudo-targets that were kept, and one that fell to a filter."""
+    """Three pseudo-targets that were kept, and one that a filter rejected."""
     return write_manifest(tmp_path / "drawn", *EDITS)
 
 
@@ -82,8 +88,10 @@ def test_texts_are_paired_with_pseudo_targets_real_targets_or_references(
     assert not any(colours.find_image(name) for name in files)
 
 
-def test_what_fell_to_a_filter_is_left_out(colours: Colours, tmp_path: Path) -> None:
-    rows = [{**row, "fell_to": fell} for row, fell in zip(EDITS, ("", "x", "", "y"), strict=True)]
+def test_what_a_filter_rejected_is_skipped(colours: Colours, tmp_path: Path) -> None:
+    rows = [
+        {**row, "rejected_by": name} for row, name in zip(EDITS, ("", "x", "", "y"), strict=True)
+    ]
     pairing = make_pairing(settings(write_manifest(tmp_path / "other", *rows)), colours)
     assert texts(pairing) == [("in blue",), ("bigger",)]
 
@@ -190,7 +198,9 @@ def test_hidden_targets_are_missed_only_where_they_are_asked_for(
 
 
 def test_a_manifest_of_which_nothing_is_left_is_an_error(colours: Colours, tmp_path: Path) -> None:
-    folder = write_manifest(tmp_path / "fallen", *({**row, "fell_to": "dark"} for row in EDITS))
+    folder = write_manifest(
+        tmp_path / "rejected", *({**row, "rejected_by": "dark"} for row in EDITS)
+    )
     for used, skip in ((folder, frozenset("z")), (tmp_path / "drawn", frozenset("abcdef"))):
         write_manifest(tmp_path / "drawn", *EDITS)
         with pytest.raises(TMCIRError, match="has no pseudo-target that passed the filters"):

@@ -14,7 +14,7 @@ from tmcir.data.dataset import Dataset, Triplet
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.models import TMCIR
 from tmcir.training.batches import Batch, Sample, make_batch
-from tmcir.training.images import Crops, ImageStore
+from tmcir.training.images import Augmentation, Crops, ImageStore
 from tmcir.training.pairing import Pairing, make_pairing
 from tmcir.training.recipe import AlignSettings
 from tmcir.training.stages import Pairs, align, fuse, invert
@@ -43,7 +43,10 @@ def model(colours: Colours) -> TMCIR:
 
 def batch_of(samples: list[Sample], model: TMCIR, colours: Colours) -> Batch:
     return make_batch(
-        samples, model.encoder, Crops(ImageStore(model, colours.image_path, 1 << 30), 1.0), "seed"
+        samples,
+        model.encoder,
+        Crops(ImageStore(model, colours.image_path, 1 << 30), Augmentation()),
+        "seed",
     )
 
 
@@ -188,7 +191,10 @@ def test_items_of_one_caption_are_one_group(catalogue: Path) -> None:
     model = build_model(dataset)
     samples = fuse(dataset, True, True).samples(0)
     batch = make_batch(
-        samples, model.encoder, Crops(ImageStore(model, dataset.image_path, 1 << 30), 1.0), "seed"
+        samples,
+        model.encoder,
+        Crops(ImageStore(model, dataset.image_path, 1 << 30), Augmentation()),
+        "seed",
     )
     captions = [dataset.caption_of(sample.target) for sample in samples]
     assert len(set(captions)) == len(batch.groups.unique()) < len(samples)

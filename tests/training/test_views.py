@@ -15,11 +15,12 @@ from tmcir.models import TMCIR
 from tmcir.models.features import ImageFeatures
 from tmcir.training import images as images_module
 from tmcir.training.batches import make_batch
-from tmcir.training.images import EncodedViews, ImageStore
+from tmcir.training.images import Augmentation, EncodedViews, ImageStore
 from tmcir.training.recipe import FuseSettings
 from tmcir.training.stages import fuse
 
 PLENTY = 1 << 30
+AUGMENTATION = Augmentation(0.5, mirror=True)
 ROUNDING = 2e-3  # of float16, at values of about one
 
 
@@ -36,7 +37,7 @@ def names(products: FashionProducts) -> list[str]:
 def views_of(
     model: TMCIR, products: FashionProducts, count: int, limit: int = PLENTY, seed: str = "0"
 ) -> EncodedViews:
-    return EncodedViews(ImageStore(model, products.image_path, limit), count, 0.5, seed)
+    return EncodedViews(ImageStore(model, products.image_path, limit), count, AUGMENTATION, seed)
 
 
 def assert_close(one: ImageFeatures, other: ImageFeatures) -> None:
@@ -58,7 +59,7 @@ def test_towers_may_run_in_bfloat16(
 ) -> None:
     store = ImageStore(model, products.image_path, PLENTY)
     half = EncodedViews(
-        store, 1, 0.5, "0", autocast=lambda: torch.autocast("cpu", dtype=torch.bfloat16)
+        store, 1, AUGMENTATION, "0", autocast=lambda: torch.autocast("cpu", dtype=torch.bfloat16)
     )
     exact = views_of(model, products, count=1).draw(names, "any")
     drawn = half.draw(names, "any")
@@ -139,7 +140,7 @@ def test_micro_batches_have_the_features_of_their_images(
 
 def test_a_missing_image_is_named(model: TMCIR, tmp_path: Path) -> None:
     colours = Colours(tmp_path)
-    views = EncodedViews(ImageStore(model, colours.image_path, PLENTY), 2, 0.5, "0")
+    views = EncodedViews(ImageStore(model, colours.image_path, PLENTY), 2, AUGMENTATION, "0")
     with pytest.raises(ImageError, match="no image 'z'"):
         views.draw(["a", "z"], "step")
 

@@ -1,4 +1,4 @@
-"""Pseudo-targets as they lie on disk: what `tmcir generate` writes and stage align reads."""
+"""Pseudo-targets on disk: what `tmcir generate` writes and stage align reads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCHEMA = pa.schema(
         pa.field("to_reference", pa.float32()),
         pa.field("brightness", pa.float32(), nullable=False),
         pa.field("saturated", pa.float32(), nullable=False),
-        pa.field("fell_to", pa.string(), nullable=False),  # the filter; "" where it was kept
+        pa.field("rejected_by", pa.string(), nullable=False),  # a filter; "" where it was kept
     ]
 )
 
@@ -43,7 +43,7 @@ class PseudoTarget:
         target: Name of the real target; None where it is not known.
         kind: The triplet's kind.
         file: The edited image.
-        fell_to: The filter that it fell to; empty where it was kept.
+        rejected_by: The filter that rejected it; empty where it was kept.
     """
 
     id: str
@@ -52,7 +52,7 @@ class PseudoTarget:
     target: str | None
     kind: str
     file: Path
-    fell_to: str
+    rejected_by: str
 
 
 def read_pseudo_targets(folder: Path, kept_only: bool = True) -> list[PseudoTarget]:
@@ -60,13 +60,13 @@ def read_pseudo_targets(folder: Path, kept_only: bool = True) -> list[PseudoTarg
 
     Args:
         folder: What `tmcir generate` wrote.
-        kept_only: Leave out what fell to a filter.
+        kept_only: Skip what a filter rejected.
 
     Raises:
         TMCIRError: There is no finished manifest, or it is damaged or names files elsewhere.
     """
     path = folder / MANIFEST
-    columns = ["id", "reference", "text", "target", "kind", "file", "fell_to"]
+    columns = ["id", "reference", "text", "target", "kind", "file", "rejected_by"]
     try:
         rows = pq.read_table(path, columns=columns).to_pylist()
     except FileNotFoundError:
@@ -79,7 +79,7 @@ def read_pseudo_targets(folder: Path, kept_only: bool = True) -> list[PseudoTarg
     return [
         PseudoTarget(**{**row, "file": _inside(folder, row["file"])})
         for row in rows
-        if not (kept_only and row["fell_to"])
+        if not (kept_only and row["rejected_by"])
     ]
 
 

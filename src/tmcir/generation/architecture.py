@@ -1,7 +1,7 @@
 """Our own editor's parts, put together as a stock diffusers pipeline.
 
-The class is ``StableDiffusionInstructPix2PixPipeline`` (Brooks et al., arXiv 2211.09800), with a
-text tower of ours in the place of CLIP's.
+The class is ``StableDiffusionInstructPix2PixPipeline`` (Brooks et al., arXiv 2211.09800) with a
+text tower of ours instead of CLIP's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tmcir.core.files import write_text
 from tmcir.core.json_files import read_json
 from tmcir.core.shipped import EDITOR_INDEX, shipped_folder, shipped_names
 from tmcir.generation.autoencoder import PatchAutoencoder
-from tmcir.generation.pipelines import hushed, import_pipeline
+from tmcir.generation.pipelines import import_pipeline, without_warnings
 from tmcir.generation.recipe import EditorRecipe
 from tmcir.models.encoders.clip import ClipEncoder
 from tmcir.models.tmcir import TMCIR
@@ -62,8 +62,8 @@ def build_pipeline(
         attention_head_dim=settings.heads,
         norm_num_groups=settings.norm_groups,
     )
-    # Velocity, no signal at all at the last timestep, and steps counted from there: what lets a
-    # few steps do (Lin et al., arXiv 2305.08891).
+    # Velocity prediction, no signal at the last timestep, and steps counted from there make a few
+    # steps enough (Lin et al., arXiv 2305.08891).
     scheduler = DDIMScheduler(
         beta_schedule="scaled_linear",
         beta_start=0.00085,
@@ -101,14 +101,14 @@ def load_denoiser(pipeline: StableDiffusionInstructPix2PixPipeline, start: str) 
     """Put the weights of another editor's denoiser into a pipeline.
 
     Raises:
-        TMCIRError: There is no such editor, or its denoiser is built otherwise.
+        TMCIRError: There is no such editor, or its denoiser has other sizes.
     """
     weights = _part(UNet2DConditionModel, start, "unet").state_dict()
     try:
         pipeline.unet.load_state_dict(weights)
     except RuntimeError:
         raise TMCIRError(
-            f"start: the denoiser of {start} is built otherwise than the recipe says"
+            f"start: the denoiser of {start} has other sizes than the recipe says"
         ) from None
 
 
@@ -128,7 +128,7 @@ def _part(kind: Any, start: str, name: str) -> Any:
 
 
 def text_states(pipeline: StableDiffusionInstructPix2PixPipeline, texts: list[str]) -> Tensor:
-    """Return float32 [B, L, W], what the denoiser attends to: as the pipeline itself does it."""
+    """Return float32 [B, L, W], what the denoiser attends to, as the pipeline computes it."""
     with torch.no_grad():
         states: Tensor = pipeline._encode_prompt(
             texts,
@@ -142,12 +142,12 @@ def text_states(pipeline: StableDiffusionInstructPix2PixPipeline, texts: list[st
 def save_pipeline(
     pipeline: StableDiffusionInstructPix2PixPipeline, target: Path, card: str
 ) -> None:
-    """Write an editor's folder in half precision, by renaming a finished one onto its place."""
+    """Write an editor's folder in half precision; a finished folder replaces an old one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
         staging = Path(temporary) / target.name
-        # diffusers warns of the cast, and names no module that it would be wrong for.
-        with hushed("diffusers.models.modeling_utils"):
+        # diffusers warns of the cast, but names no module for which it is wrong.
+        with without_warnings("diffusers.models.modeling_utils"):
             pipeline.to(torch.float16).save_pretrained(staging, safe_serialization=True)
         write_text(staging / "README.md", card)
         shutil.rmtree(target, ignore_errors=True)

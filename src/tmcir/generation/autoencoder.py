@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-# ModelMixin by this name: diffusers looks it up here when it loads a pipeline that has our class.
+# diffusers looks up ModelMixin in this module when it loads a pipeline that has our class.
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
@@ -35,18 +35,18 @@ class Decoded:
 class PatchAutoencoder(ModelMixin, ConfigMixin):
     """Pixels to latents and back by the principal components of square patches.
 
-    A learned autoencoder needs hours before it tells hues apart; the components of small patches
-    keep colour and edges from the start, cost nothing, and at 64 pixels lose less than diffusion
-    does. Each latent channel is scaled by a power of its deviation: at 0 the latents are those of
-    the pixels, dominated by what is light and dark; at 1 all have deviation 1, and fine texture
-    counts as much as colour.
+    A learned autoencoder needs hours before it separates hues. The components of small patches keep
+    colour and edges from the start, cost nothing, and at 64 pixels lose less than diffusion does.
+    Each latent channel is divided by a power of its deviation: with power 0 brightness dominates
+    the latents as it dominates the pixels; with power 1 all channels have deviation 1, and fine
+    texture counts as much as colour.
 
     Args:
         patch_size: P, a power of two.
         latent_channels: C, at most 3 * P * P.
-        scaling_factor: What brings the latents to deviation 1 over all channels.
-        block_out_channels: One number for each halving of the side and one more, as pipelines
-            count them to know P.
+        scaling_factor: Factor that brings the latents to deviation 1 over all channels.
+        block_out_channels: One number more than there are halvings of the side, from which
+            pipelines compute P.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -59,25 +59,25 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         size = 3 * patch_size**2
-        # Parameters, for a pipeline's data type and device to reach them.
+        # Parameters, so that a pipeline's dtype and device reach them.
         self.mean = torch.nn.Parameter(torch.zeros(size), requires_grad=False)
         self.encoding = torch.nn.Parameter(torch.zeros(size, latent_channels), requires_grad=False)
         self.decoding = torch.nn.Parameter(torch.zeros(latent_channels, size), requires_grad=False)
 
     @classmethod
     def fit(
-        cls, squares: Tensor, patch_size: int, latent_channels: int, whitening: float
+        cls, images: Tensor, patch_size: int, latent_channels: int, whitening: float
     ) -> PatchAutoencoder:
         """Find the components of photos.
 
         Args:
-            squares: uint8 [N, 3, S, S]; of more than 4,095 some are left out, evenly spaced, and
-                at least 2,048 are used.
+            images: uint8 [N, 3, S, S]; of more than 4,095, evenly spaced ones are used, 2,048 or
+                more.
             patch_size: P.
             latent_channels: C.
             whitening: Power of the deviation by which a channel is divided, in [0, 1].
         """
-        chosen = squares[:: max(1, len(squares) // _FIT_IMAGES)]
+        chosen = images[:: max(1, len(images) // _FIT_IMAGES)]
         patches = _to_patches(to_pixels(chosen), patch_size).flatten(0, 2)  # [N * patches, 3 P P]
         mean = patches.mean(dim=0)
         variances, vectors = torch.linalg.eigh(torch.cov(patches.T))  # in rising order
@@ -103,33 +103,33 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         return Encoded(latents.permute(0, 3, 1, 2).contiguous())
 
     def decode(self, latents: Tensor, return_dict: bool = True) -> Decoded | tuple[Tensor]:
-        """Decode float [N, C, S / P, S / P]; as diffusers asks, a tuple or an object."""
+        """Decode float [N, C, S / P, S / P]; a tuple or an object, as diffusers asks."""
         patches = latents.permute(0, 2, 3, 1) @ self.decoding + self.mean
         channels = patches.permute(0, 3, 1, 2)  # [N, 3 P P, S / P, S / P]
         pixels = functional.pixel_shuffle(channels, self.config.patch_size)
         return Decoded(pixels) if return_dict else (pixels,)
 
 
-def to_pixels(squares: Tensor) -> Tensor:
+def to_pixels(images: Tensor) -> Tensor:
     """Scale uint8 [N, 3, S, S] to float in [-1, 1], as diffusers' image processor does."""
-    return squares.float() / 127.5 - 1
+    return images.float() / 127.5 - 1
 
 
 @torch.inference_mode()
-def encode_all(autoencoder: PatchAutoencoder, squares: Tensor, batch_size: int) -> Tensor:
+def encode_all(autoencoder: PatchAutoencoder, images: Tensor, batch_size: int) -> Tensor:
     """Encode every image and its mirror image.
 
     Args:
         autoencoder: Fitted.
-        squares: uint8 [N, 3, S, S].
+        images: uint8 [N, 3, S, S].
         batch_size: Images encoded at once.
 
     Returns:
         float32 [2, N, C, S / P, S / P] on the CPU.
     """
     parts = []
-    for start in range(0, len(squares), batch_size):
-        pixels = to_pixels(squares[start : start + batch_size])
+    for start in range(0, len(images), batch_size):
+        pixels = to_pixels(images[start : start + batch_size])
         both = torch.cat([pixels, pixels.flip(-1)])
         parts.append(autoencoder.encode(both).latents.unflatten(0, (2, -1)))
     return torch.cat(parts, dim=1)

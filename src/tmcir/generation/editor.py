@@ -13,7 +13,6 @@ from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from PIL import Image
-from transformers import Qwen2VLProcessor
 from transformers.utils import logging as transformers_logging
 
 from tmcir.core.errors import TMCIRError, first_line
@@ -24,9 +23,9 @@ from tmcir.generation.pipelines import (
     SETTINGS,
     PipelineKind,
     call_settings,
-    hushed,
     import_pipeline,
     kind_of,
+    without_warnings,
 )
 from tmcir.generation.recipe import EditorSettings
 from tmcir.models.preprocessing import ImagePreprocessor
@@ -37,17 +36,17 @@ class Editor:
 
     Args:
         pipeline: The pipeline, on its device.
-        kind: What it is called with.
-        settings: What is asked of it.
+        kind: The arguments of its calls.
+        settings: How it edits.
 
     Attributes:
-        name: Where the editor comes from.
+        name: Source of the editor.
         size: Side of its pictures, in pixels.
-        called: The settings of every call, with their values.
+        called: The settings of every call and their values.
 
     Raises:
-        TMCIRError: The pipeline does not have a setting that is asked for, or cannot draw pictures
-            of the size that is asked for.
+        TMCIRError: The settings name one that the pipeline does not have, or a size that it cannot
+            draw.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class Editor:
 
     @property
     def described(self) -> dict[str, Any]:
-        """All that a picture depends on besides its image, text and seed; plain values."""
+        """Everything that a picture depends on besides image, text and seed, as plain values."""
         own = {name: getattr(self._settings, name) for name in ("prompt", "fit", "precision")}
         if self._settings.negative_prompt:
             own["negative_prompt"] = self._settings.negative_prompt
@@ -77,8 +76,8 @@ class Editor:
     ) -> list[Image.Image]:
         """Edit each image as its text asks.
 
-        A picture depends on its image, text and seed alone, up to the rounding of floats: not on
-        what else is in the batch.
+        A picture depends only on its image, text and seed, up to rounding, and not on the rest of
+        the batch.
 
         Args:
             images: N references, in mode RGB.
@@ -86,7 +85,7 @@ class Editor:
             seeds: N seeds, each in [0, 2**63).
 
         Returns:
-            N images in mode RGB, squares of ``size`` pixels a side.
+            N square images in mode RGB, ``size`` pixels a side.
 
         Raises:
             TMCIRError: The counts differ.
@@ -95,15 +94,15 @@ class Editor:
             raise TMCIRError(
                 f"{len(images)} images, {len(texts)} texts and {len(seeds)} seeds do not pair up"
             )
-        squares = [Image.fromarray(self._preprocessor.resize(image)) for image in images]
+        inputs = [Image.fromarray(self._preprocessor.resize(image)) for image in images]
         prompts = [self._settings.prompt.replace("{text}", text) for text in texts]
-        # On the CPU whatever the device, so that a seed means the same everywhere.
+        # On the CPU for every device, so that a seed means the same everywhere.
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        size = len(squares) if self._kind.together else 1
+        size = max(1, len(inputs)) if self._kind.batches else 1
         edited: list[Image.Image] = []
-        for start in range(0, len(squares), size or 1):
+        for start in range(0, len(inputs), size):
             part = slice(start, start + size)
-            edited += self._call(squares[part], prompts[part], generators[part])
+            edited += self._call(inputs[part], prompts[part], generators[part])
         return [image.convert("RGB") for image in edited]
 
     def _call(
@@ -115,17 +114,17 @@ class Editor:
         arguments: dict[str, Any] = {
             self._kind.arguments[name]: value for name, value in self.called.items()
         }
-        if self._kind.sized:
+        if self._kind.takes_size:
             arguments |= {"height": self.size, "width": self.size}
-        if self._kind.pipeline == "FluxKontextPipeline":
-            arguments["max_area"] = self.size**2
+        if self._kind.area_argument is not None:
+            arguments[self._kind.area_argument] = self.size**2
         arguments |= self._kind.extra
-        # Where it is empty the pipeline's own default counts: zeros, not empty words, for SDXL.
+        # An empty one would replace the pipeline's default, which is zeros for SDXL.
         if self._settings.negative_prompt:
             arguments["negative_prompt"] = [self._settings.negative_prompt] * len(prompts)
-        # At every call, SDXL's autoencoder is said to be cast otherwise than it should be, and
-        # whatever a batch's longest text is cut by is shown for all of its texts.
-        with hushed(
+        # SDXL warns of its autoencoder's cast at every call, CLIP's tokenizer of all texts of a
+        # batch where it cuts the longest.
+        with without_warnings(
             "diffusers.models.modeling_utils",
             "diffusers.pipelines",
             "transformers.tokenization_utils_base",
@@ -160,7 +159,7 @@ def load_editor(settings: EditorSettings, device: str | None = None) -> Editor:
         raise TMCIRError(f"editor.offload={settings.offload} needs a GPU, and there is none")
     try:
         pipeline = _load_pipeline(folder, kind, settings.precision)
-    except Exception as error:  # whatever the libraries say of a damaged folder, in one line
+    except Exception as error:  # a damaged folder raises anything
         reason = first_line(error)
         raise TMCIRError(f"editor {settings.source}: cannot be loaded: {reason}") from None
     pipeline.set_progress_bar_config(disable=True)
@@ -200,18 +199,16 @@ def _load_pipeline(folder: str, kind: PipelineKind, precision: str) -> Diffusion
     if not Path(folder).is_dir():
         folder = pipeline_class.download(folder, use_safetensors=True)
     _check_parts(Path(folder))
-    parts: dict[str, Any] = {}
-    if kind.pipeline == "QwenImageEditPipeline":
-        parts["processor"] = _ImageTextProcessor.from_pretrained(Path(folder) / "processor")
-    # An autoencoder other than AutoencoderKL, such as that of our own editor, is warned of.
-    with _without_bars(), hushed("diffusers.pipelines.pipeline_utils"):
+    parts = {name: load_part(Path(folder) / name) for name, load_part in kind.parts.items()}
+    # diffusers warns of every autoencoder other than AutoencoderKL, such as our own editor's.
+    with _without_bars(), without_warnings("diffusers.pipelines.pipeline_utils"):
         return pipeline_class.from_pretrained(
             folder, dtype=getattr(torch, precision), use_safetensors=True, **parts
         )
 
 
 def _check_parts(folder: Path) -> None:
-    """See that every part is there: for want of a tokenizer, transformers makes up an empty one.
+    """Check that every part is there; without its files transformers builds an empty tokenizer.
 
     Raises:
         TMCIRError: A part is missing.
@@ -222,18 +219,9 @@ def _check_parts(folder: Path) -> None:
             raise TMCIRError(f"its folder {name} is missing")
 
 
-class _ImageTextProcessor(Qwen2VLProcessor):
-    """Qwen's processor without its part for videos, which needs torchvision."""
-
-    def __init__(
-        self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None
-    ) -> None:
-        super().__init__(image_processor, tokenizer, chat_template=chat_template)
-
-
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Show no progress bars of reading the weights from disk: there is one for each part."""
+    """Show no progress bars while weights are read; there would be one for each part."""
     shown = [
         library
         for library in (diffusers_logging, transformers_logging)
@@ -249,7 +237,7 @@ def _without_bars() -> Iterator[None]:
 
 
 def _size_step(pipeline: DiffusionPipeline) -> int:
-    """Return what a picture's side must be a multiple of."""
+    """Return the number of which a picture's side must be a multiple."""
     patch = getattr(pipeline, "patch_size", 1)
     return int(pipeline.image_processor.config.vae_scale_factor * patch)
 
@@ -258,5 +246,5 @@ def _own_size(pipeline: DiffusionPipeline) -> int:
     """Return the side of the pictures that a checkpoint was trained on."""
     side = pipeline.unet.config.sample_size
     if not isinstance(side, int):
-        raise TMCIRError("editor.size: must be given, as the checkpoint does not say it")
+        raise TMCIRError("editor.size: give it, because the checkpoint does not name one")
     return int(side * pipeline.vae_scale_factor)

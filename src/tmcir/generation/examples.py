@@ -31,9 +31,9 @@ class EditBatch:
     """B edits.
 
     Attributes:
-        reference: float [B, C, S, S], latents of the references; zeros where it is left out.
+        reference: float [B, C, S, S], latents of the references; zeros where dropped.
         target: float [B, C, S, S], latents of the targets, scaled to deviation 1.
-        text: float [B, L, W], token states of the texts; those of the empty one where left out.
+        text: float [B, L, W], token states of the texts; those of an empty text where dropped.
         noise: float [B, C, S, S], standard normal.
         timestep: long [B].
     """
@@ -130,6 +130,7 @@ def draw(
     dropout: tuple[float, float, float],
     timesteps: int,
     seed: str,
+    mirror: bool = True,
 ) -> EditBatch:
     """Turn examples into a batch; ``seed`` alone fixes texts, targets, mirroring and noise.
 
@@ -142,14 +143,15 @@ def draw(
         dropout: Shares of edits without text, without reference, without both.
         timesteps: Number of the scheduler's training timesteps.
         seed: Any string.
+        mirror: Whether half of the edits are mirrored, reference and target alike.
     """
-    chance = random.Random(seed)
+    choices = random.Random(seed)
     size = len(chosen)
     reference = torch.tensor([rows[example.reference] for example in chosen])
-    target = torch.tensor([rows[chance.choice(example.targets)] for example in chosen])
-    words = [chance.choice(example.texts) for example in chosen]
-    generator = torch.Generator().manual_seed(chance.getrandbits(63))
-    mirrored = torch.randint(2, (size,), generator=generator)
+    target = torch.tensor([rows[choices.choice(example.targets)] for example in chosen])
+    words = [choices.choice(example.texts) for example in chosen]
+    generator = torch.Generator().manual_seed(choices.getrandbits(63))
+    mirrored = torch.randint(2, (size,), generator=generator) * mirror
     references, targets = latents[mirrored, reference], latents[mirrored, target]
     share = torch.rand(size, generator=generator)
     no_text, no_image, neither = dropout

@@ -1,4 +1,4 @@
-"""Which pseudo-targets are good enough to learn from, METHOD.md section 2."""
+"""Measuring pseudo-targets and rejecting bad ones, METHOD.md section 2."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tmcir.generation.recipe import FilterSettings
 from tmcir.models.tmcir import TMCIR
 
 _FULL_CHROMA = 250  # grey levels between the strongest and the weakest channel
-_ROUNDING = 1e-5  # embeddings of one image in two batches may differ by that much
+_ROUNDING = 1e-5  # largest difference of one image's embeddings in two batches
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What is measured of one pseudo-target.
+    """Measurements of one pseudo-target.
 
     Attributes:
         directional: Cosine between the change of the image embedding and the text embedding (CLIP
             directional similarity); None without a model, and where nothing changed.
         to_reference: Cosine between the image embeddings; None without a model.
         brightness: Mean brightness, 0 is black and 1 is white.
-        saturated: Share of pixels of full chroma, to which broken diffusion runs away.
+        saturated: Share of pixels of full chroma, in which broken diffusion ends.
     """
 
     directional: float | None
@@ -42,7 +42,7 @@ class Scorer:
     """Measures pseudo-targets.
 
     Args:
-        model: Measures the similarities; None leaves them out.
+        model: Measures the similarities; None skips them.
     """
 
     def __init__(self, model: TMCIR | None) -> None:
@@ -59,7 +59,7 @@ class Scorer:
         """Measure N pseudo-targets.
 
         Args:
-            names: Names of the references: an image that was seen is not encoded again.
+            names: Names of the references; each is encoded once.
             references: The references, RGB.
             texts: The modification texts.
             edited: The pseudo-targets, RGB.
@@ -99,27 +99,27 @@ def _pixel_scores(image: Image.Image) -> tuple[float, float]:
 
 
 def judge(table: pa.Table, settings: FilterSettings) -> list[str]:
-    """Return for each row of a manifest the filter that it falls to first, "" where it is kept.
+    """Return the first filter that rejects each row of a manifest, "" where the row is kept.
 
-    A similarity that was not measured is no reason to fall, but where a model was asked and the
-    image did not change at all, the row falls to ``directional``.
+    A similarity that was not measured rejects nothing. Where a model measured an image that did
+    not change at all, ``directional`` rejects the row.
     """
     measured = _column(table, "to_reference")
     directional = _column(table, "directional")
     unmoved = np.isnan(directional) & ~np.isnan(measured)
     reasons = [
-        ("dark", _column(table, "brightness") < settings.darkest),
-        ("saturated", _column(table, "saturated") > settings.most_saturated),
-        ("directional", (directional < settings.least_directional) | unmoved),
-        ("reference", measured < settings.least_reference),
+        ("dark", _column(table, "brightness") < settings.min_brightness),
+        ("saturated", _column(table, "saturated") > settings.max_saturated),
+        ("directional", (directional < settings.min_directional) | unmoved),
+        ("reference", measured < settings.min_reference),
     ]
-    fallen = np.full(table.num_rows, "", dtype=object)
-    for name, falls in reversed(reasons):
-        fallen[falls] = name
-    return [str(name) for name in fallen]
+    rejected = np.full(table.num_rows, "", dtype=object)
+    for name, rejects in reversed(reasons):
+        rejected[rejects] = name
+    return [str(name) for name in rejected]
 
 
 def _column(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """Return a column as float64 [N]; what is null is not a number."""
+    """Return a column as float64 [N], null as not a number."""
     column: NDArray[np.float64] = table[name].to_numpy().astype(np.float64)
     return column

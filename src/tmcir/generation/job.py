@@ -28,14 +28,14 @@ from tmcir.models.loading import load
 from tmcir.runs.folder import check_folder, claim_folder
 from tmcir.runs.prefetch import prefetch
 
-PART_ROWS = 64  # what a kill can cost at most, besides the batch at work
+PART_ROWS = 64  # a kill loses at most these and the current batch
 PART_SECONDS = 30.0
 PAGE = "pseudo-targets.html"
 _SUFFIX = {"png": "png", "jpeg": "jpg"}
-# What decides only which pictures are kept may change in a folder that holds some.
+# Thresholds decide only which pictures are kept: they may change between runs.
 _CHANGEABLE = {
     "batch_size": True,
-    "filters": {"least_directional", "least_reference", "darkest", "most_saturated"},
+    "filters": {"min_directional", "min_reference", "min_brightness", "max_saturated"},
 }
 
 
@@ -46,17 +46,17 @@ class GenerateReport:
     Attributes:
         folder: Where the pseudo-targets are.
         made: Pseudo-targets of this run.
-        skipped: (triplet id, reason) of what could not be made.
+        skipped: (triplet id, reason) of each pseudo-target that could not be made.
         kept: Rows of the whole manifest that passed the filters.
-        fallen: For each filter, how many rows of the whole manifest fell to it.
-        seconds: Time of this run's editing, scoring and writing.
+        rejected: How many rows of the whole manifest each filter rejected.
+        seconds: Time that this run took to edit, score and write.
     """
 
     folder: Path
     made: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     kept: int = 0
-    fallen: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -65,13 +65,13 @@ class GenerateReport:
         return self.made / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:
-        """Return what a person wants to know, in a few lines."""
-        total = self.kept + sum(self.fallen.values())
+        """Return the figures as a few lines of text."""
+        total = self.kept + sum(self.rejected.values())
         lines = [
             f"{self.folder}: {total:,} pseudo-targets, {self.made:,} of them made now"
             f" ({self.images_per_second:.1f} images/s, {len(self.skipped):,} skipped)",
-            f"kept      {self.kept:8,}",
-            *(f"fell to {name:12}{count:8,}" for name, count in sorted(self.fallen.items())),
+            f"kept{self.kept:28,}",
+            *(f"rejected by {name:12}{count:8,}" for name, count in sorted(self.rejected.items())),
             f"look at them: {self.folder / PAGE}",
         ]
         return "\n".join(lines)
@@ -94,14 +94,14 @@ def generate(
 ) -> GenerateReport:
     """Make the pseudo-targets of a dataset's triplets that are not there yet.
 
-    A run that was killed goes on where it stood. A triplet's picture depends on the triplet and
-    the recipe's seed alone, not on batch, shard or order.
+    A run that was killed resumes. A triplet's picture depends only on the triplet and the recipe's
+    seed, not on batch, shard or order.
 
     Args:
         recipe: What to make.
         shard: (i, n): make the i-th of n parts, counted from 1; the parts are about equal.
-        limit: Only the first so many triplets of the shard.
-        progress: Called with pseudo-targets done and to do.
+        limit: Number of triplets of the shard to make; None makes all.
+        progress: Called with the number of pseudo-targets done, and of all.
 
     Raises:
         TMCIRError: A part of the recipe is not there, the folder holds another recipe's run, the
@@ -127,14 +127,14 @@ def generate(
     table = manifest.publish(
         lambda rows: judge(rows, recipe.filters), [edit.triplet.id for edit in edits]
     )
-    report.fallen = counts(table)
-    report.kept = report.fallen.pop("", 0)
+    report.rejected = counts(table)
+    report.kept = report.rejected.pop("", 0)
     write_page(recipe.folder / PAGE, recipe, table, dataset)
     return report
 
 
 def _edits(recipe: GenerateRecipe, dataset: Dataset) -> list[_Edit]:
-    """Return what there is to make, each triplet once, with its text and its seed."""
+    """Return the pictures to make, each triplet once, with its text and its seed."""
     draws = [dataset.triplets]
     if recipe.split == "train":
         draws = [dataset.training_triplets(epoch) for epoch in range(recipe.draws)]
@@ -148,7 +148,7 @@ def _edits(recipe: GenerateRecipe, dataset: Dataset) -> list[_Edit]:
 
 
 def _sweep(recipe: GenerateRecipe, shard: str, waiting: Sequence[_Edit]) -> None:
-    """Remove what a kill left half-written; other shards may be writing beside this one."""
+    """Remove files that a kill left half-written; other shards may be writing at the same time."""
     own = {Path(_file_name(edit.triplet.id, recipe.image_format)).name for edit in waiting}
     for left in recipe.folder.glob("images/*/.*"):
         if left.name[1:].rpartition(".")[0] in own:
@@ -166,7 +166,7 @@ def _make(
     total: int,
     progress: Progress | None,
 ) -> None:
-    """Edit what is waiting, and write pictures before the rows that name them."""
+    """Make the waiting pictures; a picture is written before the row that names it."""
     dataset.prepare()
     editor = load_editor(recipe.editor)
     scorer = Scorer(load(recipe.filters.scorer) if recipe.filters.scorer else None)
@@ -184,7 +184,7 @@ def _make(
                 rows, written = [], time.monotonic()
             if progress is not None:
                 progress(finished + report.made + len(rows) + len(report.skipped), total)
-    finally:  # an interrupt, or a disk that is full: the pictures that are there are not lost
+    finally:  # after an interrupt or on a full disk the finished pictures keep their rows
         if rows:
             manifest.append(rows)
             report.made += len(rows)
@@ -194,7 +194,7 @@ def _make(
 def _read_ahead(
     dataset: Dataset, waiting: Sequence[_Edit], size: int, report: GenerateReport
 ) -> Iterator[tuple[list[_Edit], list[Image.Image]]]:
-    """Yield batches with their references, the next one decoded meanwhile."""
+    """Yield batches and their references; a thread decodes the next batch."""
 
     def read(batch: Sequence[_Edit]) -> list[Image.Image | str]:
         return [_reference(dataset, edit) for edit in batch]
@@ -215,7 +215,7 @@ def _read_ahead(
 
 
 def _reference(dataset: Dataset, edit: _Edit) -> Image.Image | str:
-    """Return the image to edit, or why there is nothing to edit."""
+    """Return the image to edit, or the reason why there is nothing to edit."""
     if not edit.text.strip():
         return "its text is empty: it asks for no change"
     try:
@@ -254,7 +254,7 @@ def _edit_batch(
                 "settings": settings,
                 "seed": edit.seed,
                 "file": file,
-                "fell_to": "",
+                "rejected_by": "",
                 **asdict(scores),
             }
         )
@@ -262,11 +262,11 @@ def _edit_batch(
 
 
 def _is_there(recipe: GenerateRecipe, file: str | None) -> bool:
-    """Return whether a picture has a row, and is still where that says."""
+    """Return whether a picture has a row and its file exists."""
     return file is not None and (recipe.folder / file).is_file()
 
 
 def _file_name(identifier: str, image_format: str) -> str:
-    """Return where a picture lies: a hash, as an id may hold anything; 256 folders."""
+    """Return a picture's file: a hash, because an id may hold any character, in 256 folders."""
     name = stable_name(identifier)
     return f"images/{name[:2]}/{name}.{_SUFFIX[image_format]}"

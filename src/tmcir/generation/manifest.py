@@ -1,4 +1,4 @@
-"""The manifest while it grows: one Parquet part after the other, put together at the end."""
+"""The manifest while it grows: Parquet parts that are joined at the end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Manifest:
         self._shard = shard
 
     def files(self) -> dict[str, str]:
-        """Return the file of each triplet that has a row, whichever shard wrote it."""
+        """Return the file of each triplet that has a row, of any shard."""
         parts = [_read(part, ["id", "file"]) for part in self._parts()]
         return {row["id"]: row["file"] for part in parts for row in part.to_pylist()}
 
@@ -50,11 +50,11 @@ class Manifest:
         )
 
     def publish(self, judge: Callable[[pa.Table], list[str]], order: Iterable[str]) -> pa.Table:
-        """Put all parts together as ``manifest.parquet``, and return what it holds.
+        """Join all parts as ``manifest.parquet``, and return its table.
 
         Args:
-            judge: Gives for each row the filter that it falls to, "" for none.
-            order: Ids in the order in which the rows shall lie; others follow.
+            judge: Returns the filter that rejects each row, "" for none.
+            order: Ids in the order of the rows; other rows follow.
 
         Raises:
             TMCIRError: A part is damaged, or the file cannot be written.
@@ -67,9 +67,9 @@ class Manifest:
             known = [name for name in order if name in rows]
             others = sorted(rows.keys() - set(known))
             table = pa.Table.from_pylist([rows[name] for name in [*known, *others]], SCHEMA)
-            place = SCHEMA.get_field_index("fell_to")
-            fallen = pa.array(judge(table), pa.string())
-            table = table.set_column(place, SCHEMA.field(place), fallen)
+            place = SCHEMA.get_field_index("rejected_by")
+            rejected = pa.array(judge(table), pa.string())
+            table = table.set_column(place, SCHEMA.field(place), rejected)
             _write(self._folder / MANIFEST, table)
         return table
 
@@ -78,8 +78,8 @@ class Manifest:
 
 
 def counts(table: pa.Table) -> dict[str, int]:
-    """Return how many rows fell to each filter; under "" those that were kept."""
-    found = pc.value_counts(table["fell_to"]).to_pylist()
+    """Return how many rows each filter rejected; "" counts those that were kept."""
+    found = pc.value_counts(table["rejected_by"]).to_pylist()
     return {entry["values"]: entry["counts"] for entry in found}
 
 

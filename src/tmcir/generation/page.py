@@ -51,7 +51,7 @@ def write_page(path: Path, recipe: GenerateRecipe, table: pa.Table, dataset: Dat
         editor=recipe.editor.source,
         total=table.num_rows,
         kept=found.pop("", 0),
-        fallen=sorted(found.items()),
+        rejected=sorted(found.items()),
         examples=[_example(row, recipe.folder, dataset) for row in rows],
     )
     write_text(path, page)

@@ -1,4 +1,4 @@
-"""The settings of an editor's training and of a run that makes pseudo-targets."""
+"""The recipes of `tmcir train-editor` and `tmcir generate`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tmcir.runs.settings import OptimiserSettings, Settings
 
 
 class EditorSettings(Settings):
-    """Which editor, and how it edits; what is left out is the pipeline's own default."""
+    """An editor and how it edits; every setting defaults to that of the pipeline."""
 
     source: str = Field(
         description="Name of a shipped editor, or folder or hub id of a diffusers pipeline."
     )
     size: int | None = Field(default=None, ge=16, description="Side of the pictures, in pixels.")
     fit: Literal["crop", "pad"] = Field(
-        default="crop", description="Cut a reference to its centre square, or pad it with white."
+        default="crop", description="Crop a reference to its centre square, or pad it with white."
     )
     prompt: str = Field(
-        default="{text}", description="What the editor is told; {text} is the modification text."
+        default="{text}", description="The editor's prompt; {text} is the modification text."
     )
-    negative_prompt: str = Field(default="", description="What guidance leads away from.")
+    negative_prompt: str = Field(default="", description="Guidance leads away from this text.")
     steps: int | None = Field(default=None, ge=1, description="Denoising steps.")
     guidance: float | None = Field(default=None, ge=0, description="Guidance towards the text.")
     image_guidance: float | None = Field(
@@ -36,14 +36,14 @@ class EditorSettings(Settings):
         default=None,
         gt=0,
         le=1,
-        description="Share of the denoising that is done over (image-to-image).",
+        description="Share of the denoising steps that are redone (image-to-image).",
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
-        default="float32", description="Of the weights and of all computation."
+        default="float32", description="dtype of the weights and of all computation."
     )
     offload: Literal["none", "model", "sequential"] = Field(
         default="none",
-        description="Keep in the GPU's memory only the part, or the layer, that is at work.",
+        description="Keep only the current part (model) or layer (sequential) in GPU memory.",
     )
     vae_tiling: bool = Field(default=False, description="Decode large pictures tile by tile.")
 
@@ -56,25 +56,26 @@ class EditorSettings(Settings):
 
 
 class FilterSettings(Settings):
-    """Which pseudo-targets are kept. The thresholds may change without any picture drawn anew."""
+    """Which pseudo-targets are kept. New thresholds judge existing pictures again."""
 
     scorer: str | None = Field(
-        default=None, description="Model that measures similarities; none: they are not asked for."
+        default=None,
+        description="Model that measures similarities; none: none is measured.",
     )
-    least_directional: float = Field(
+    min_directional: float = Field(
         default=0.0,
         ge=-1,
         le=1,
-        description="Least cosine between the change of the image and the text.",
+        description="Minimum cosine between the change of the image and the text.",
     )
-    least_reference: float = Field(
-        default=0.2, ge=-1, le=1, description="Least cosine to the reference."
+    min_reference: float = Field(
+        default=0.2, ge=-1, le=1, description="Minimum cosine to the reference."
     )
-    darkest: float = Field(
-        default=0.05, ge=0, le=1, description="Least mean brightness: 0 is black, 1 white."
+    min_brightness: float = Field(
+        default=0.05, ge=0, le=1, description="Minimum mean brightness: 0 is black, 1 white."
     )
-    most_saturated: float = Field(
-        default=0.9, ge=0, le=1, description="Largest share of pixels of one flat, vivid colour."
+    max_saturated: float = Field(
+        default=0.9, ge=0, le=1, description="Maximum share of pixels of one flat, vivid colour."
     )
 
 
@@ -86,7 +87,7 @@ class GenerateRecipe(RunSettings):
     draws: int = Field(
         default=1,
         ge=1,
-        description="Epochs of training triplets; a dataset that pairs anew gives others in each.",
+        description="Epochs of training triplets; some datasets sample other triplets in each.",
     )
     editor: EditorSettings = Field(description="The editor.")
     filters: FilterSettings = Field(default=FilterSettings(), description="What is kept.")
@@ -97,7 +98,7 @@ class GenerateRecipe(RunSettings):
 
 
 class AutoencoderSettings(Settings):
-    """What lies between pixels and latents: principal components of patches."""
+    """From pixels to latents and back by principal components of patches."""
 
     patch_size: int = Field(default=4, ge=2, description="Side of a patch, a power of two.")
     latent_channels: int = Field(default=16, ge=1, description="Components that are kept.")
@@ -105,7 +106,7 @@ class AutoencoderSettings(Settings):
         default=0.5,
         ge=0,
         le=1,
-        description="How far the components are brought to equal weight; 0 not at all.",
+        description="How far the components get equal weight; 0: not at all, 1: fully.",
     )
 
     @model_validator(mode="after")
@@ -172,14 +173,18 @@ class EditorRecipe(RunSettings):
     )
     start: str | None = Field(
         default=None,
-        description="Editor of our own kind to go on from, by name or folder: its latents are kept,"
-        " and its denoiser must be as this recipe says. None starts from random weights.",
+        description="Editor of our own kind to start from, by name or folder: its latents are kept,"
+        " and its denoiser must have the sizes of this recipe. None: random weights.",
     )
     image_size: int = Field(default=64, ge=16, description="Side of the pictures, in pixels.")
+    mirror: bool = Field(
+        default=True,
+        description="Mirror half of the edits. False where texts name left and right.",
+    )
     nearest_targets: int = Field(
         default=3,
         ge=0,
-        description="Draw the target from that many right answers, those that look most like the"
+        description="Sample the target from this many right answers, the most similar to the"
         " reference; 0 takes the triplet's own target.",
     )
     autoencoder: AutoencoderSettings = Field(
@@ -187,15 +192,15 @@ class EditorRecipe(RunSettings):
     )
     denoiser: DenoiserSettings = Field(default=DenoiserSettings(), description="The diffusion.")
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="Of the matrix products; weights stay float32."
+        default="float32", description="dtype of matrix products; weights stay float32."
     )
     checkpoint_minutes: float = Field(default=5.0, gt=0, description="Between checkpoints.")
 
     @model_validator(mode="after")
     def _divides(self) -> EditorRecipe:
-        smallest = self.autoencoder.patch_size * 2 ** (len(self.denoiser.channels) - 1)
-        if self.image_size % smallest:
-            raise ValueError(f"image_size must be a multiple of {smallest} for these resolutions")
+        step = self.autoencoder.patch_size * 2 ** (len(self.denoiser.channels) - 1)
+        if self.image_size % step:
+            raise ValueError(f"image_size must be a multiple of {step} for these resolutions")
         return self
 
 

@@ -51,7 +51,7 @@ _ENCODE_BATCH = 128
 def train_editor(recipe: EditorRecipe) -> Path:
     """Train an editor and return its folder, which any diffusers program can load.
 
-    A run that was killed goes on where its last checkpoint stood.
+    A run that was killed resumes at its last checkpoint.
 
     Raises:
         TMCIRError: The dataset or the text tower is not there, the folder holds another recipe's
@@ -68,16 +68,16 @@ def train_editor(recipe: EditorRecipe) -> Path:
         dataset.prepare()
     names = _names(recipe, dataset)
     paths = [dataset.image_path(name) for name in names]
-    squares = read_pixels(paths, ImagePreprocessor(size=recipe.image_size))
+    images = read_pixels(paths, ImagePreprocessor(size=recipe.image_size))
     if autoencoder is None:
-        autoencoder = PatchAutoencoder.fit(squares, **recipe.autoencoder.model_dump())
-    latents = encode_all(autoencoder, squares, _ENCODE_BATCH)
+        autoencoder = PatchAutoencoder.fit(images, **recipe.autoencoder.model_dump())
+    latents = encode_all(autoencoder, images, _ENCODE_BATCH)
     pipeline = build_pipeline(recipe, towers, autoencoder)
     if recipe.start is not None:
         load_denoiser(pipeline, recipe.start)
     with accelerator.main_process_first():
         claim_folder(recipe)  # only now: a recipe with a mistake must not claim the folder
-    # What chooses nothing needs no embeddings.
+    # Only a choice among several targets needs embeddings.
     seen = towers.encode_images(paths if recipe.nearest_targets else [])
     choose = NearestTargets(names, seen, recipe.nearest_targets)
     _denoiser(recipe, pipeline, _Edits(dataset, names, latents, choose), accelerator)
@@ -85,7 +85,7 @@ def train_editor(recipe: EditorRecipe) -> Path:
     if accelerator.is_main_process:
         save_pipeline(pipeline, target, editor_card(recipe))
     accelerator.wait_for_everyone()
-    accelerator.free_memory()  # what outlives the process group may wait for it for ever
+    accelerator.free_memory()  # before the process group ends: what outlives it may wait for ever
     accelerator.end_training()
     return target
 
@@ -107,7 +107,7 @@ class _Edits:
     Attributes:
         dataset: Gives the triplets.
         names: The images.
-        latents: float [2, N, C, S, S], of the images and of the mirrored images.
+        latents: float [2, N, C, S, S], of the images and of their mirror images.
         choose: Chooses the targets.
     """
 
@@ -118,7 +118,7 @@ class _Edits:
 
 
 def _names(recipe: EditorRecipe, dataset: Dataset) -> list[str]:
-    """Return the images that training triplets may name, sorted; without those to be skipped."""
+    """Return the images that training triplets may name, sorted, without those to skip."""
     names: set[str] = set()
     for triplet in dataset.triplets:
         names.update((triplet.reference, *triplet.answers))
@@ -132,11 +132,11 @@ def _names(recipe: EditorRecipe, dataset: Dataset) -> list[str]:
 
 
 def _started(recipe: EditorRecipe, start: str) -> PatchAutoencoder:
-    """Load the autoencoder of the editor to go on from."""
+    """Load the autoencoder of the editor to start from."""
     loaded, side = load_autoencoder(start), recipe.autoencoder.patch_size
     if loaded.config.patch_size != side:
         raise TMCIRError(
-            f"start: {start} has patches of {loaded.config.patch_size} pixels, and not of {side}"
+            f"start: {start} has patches of {loaded.config.patch_size} pixels, not of {side}"
         )
     return loaded
 
@@ -186,7 +186,7 @@ def _batches(
     edits: _Edits,
     accelerator: Accelerator,
 ) -> Callable[[int], EditBatch]:
-    """Return what gives this process's share of a step's batch: a function of the step alone."""
+    """Return a function that makes this process's share of a step's batch."""
     settings, rank = recipe.denoiser, accelerator.process_index
     share = settings.batch_size // accelerator.num_processes
     rows = {name: row for row, name in enumerate(edits.names)}
@@ -212,6 +212,8 @@ def _batches(
         first = place * settings.batch_size + rank * share
         chosen = epoch_of(epoch)[first : first + share]
         seed = f"{recipe.seed} denoiser {step} {rank}"
-        return draw(chosen, rows, edits.latents, scaling, texts, dropout, timesteps, seed)
+        return draw(
+            chosen, rows, edits.latents, scaling, texts, dropout, timesteps, seed, recipe.mirror
+        )
 
     return batch_of

@@ -17,7 +17,7 @@ from tmcir.runs.checkpoint import TrainingState
 from tmcir.runs.loop import Job, Plan, Score, fit
 from tmcir.training.batches import Batch, Sample, make_batch
 from tmcir.training.gradients import StageModule, backward
-from tmcir.training.images import Crops, EncodedViews, Images, ImageStore
+from tmcir.training.images import Augmentation, Crops, EncodedViews, Images, ImageStore
 from tmcir.training.recipe import StageSettings
 from tmcir.training.stages import Stage
 
@@ -91,18 +91,20 @@ def train_stage(
 def _images(
     stage: Stage, settings: StageSettings, store: ImageStore, accelerator: Accelerator, seed: int
 ) -> Images:
-    """Return what gives a step its images; what a frozen tower encodes once is encoded here."""
+    """Return what gives a step its images, after encoding the views of frozen towers."""
     device = accelerator.device
+    augmentation = Augmentation(settings.min_crop, settings.mirror)
     if settings.views is None:
-        return Crops(store, settings.smallest_crop, device)
+        return Crops(store, augmentation, device)
     samples = stage.samples(0)
     names = {sample.target for sample in samples}
     names |= {sample.reference for sample in samples if sample.reference is not None}
     accelerator.print(
         f"{stage.name}  encodes {len(names)} images once; views of each: {settings.views}"
     )
-    crop, autocast = settings.smallest_crop, accelerator.autocast
-    views = EncodedViews(store, settings.views, crop, f"{seed}", device, autocast)
+    views = EncodedViews(
+        store, settings.views, augmentation, f"{seed}", device, accelerator.autocast
+    )
     views.encode(sorted(names))
     return views
 

@@ -1,10 +1,10 @@
 """One optimiser step's gradients: micro-batches and processes do not change the result.
 
-A contrastive loss needs every pair of the batch at once, so that plain gradient accumulation would
-shrink its negatives. Here all embeddings are computed first, without keeping activations; the loss
-over the whole batch, gathered over processes, gives their gradients; then each micro-batch is run
-again and continues from those (GradCache, arXiv 2101.06983). A batch that fits is run once. Both
-runs draw the same dropout, from one seed.
+A contrastive loss needs every pair of the batch at once, and plain gradient accumulation would
+lose negatives. Here all embeddings are computed first without keeping activations; the loss over
+the whole batch, gathered over processes, gives their gradients; then each micro-batch is run again
+and continues from those (GradCache, arXiv 2101.06983). A batch that fits is run once. Both runs
+over a micro-batch use the same dropout, from one seed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def backward(
         module: The ``StageModule``, prepared by ``accelerator``.
         stage: Gives the loss.
         batch: This process's share of the batch.
-        micro_batch: Most pairs whose activations are in memory at once.
+        micro_batch: Maximum number of pairs whose activations are in memory at once.
         accelerator: Gathers over processes and runs the backward pass.
         seed: Of dropout; another in every step and process.
     """
@@ -64,7 +64,7 @@ def backward(
 def _at_once(
     module: nn.Module, stage: Stage, batch: Batch, accelerator: Accelerator, seed: str
 ) -> Tensor:
-    with _chance(seed, accelerator.device):
+    with _seeded(seed, accelerator.device):
         pairs = module(batch)
     loss = stage.loss(pairs.map(gather))
     accelerator.backward(loss)
@@ -81,11 +81,11 @@ def _in_parts(
 ) -> Tensor:
     device = accelerator.device
     parts = batch.split(micro_batch)
-    with torch.no_grad(), _chance(seed, device):
+    with torch.no_grad(), _seeded(seed, device):
         whole = _leaves([module(part) for part in parts])
     loss = stage.loss(whole.map(gather))
     loss.backward()
-    with _chance(seed, device):
+    with _seeded(seed, device):
         for number, part in enumerate(parts):
             last = number == len(parts) - 1
             with nullcontext() if last else accelerator.no_sync(module):
@@ -96,10 +96,9 @@ def _in_parts(
 
 
 def _attention(accelerator: Accelerator) -> AbstractContextManager[object]:
-    """Choose how attention is computed, where the default of torch is a slow one.
+    """Choose plain products for attention in bfloat16 on a CPU.
 
-    Its fused kernel takes three times as long as plain products for the gradients in bfloat16 on a
-    CPU, with sequences as short as these.
+    For sequences as short as these torch's fused kernel takes three times as long there.
     """
     if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
         return sdpa_kernel(SDPBackend.MATH)
@@ -107,8 +106,8 @@ def _attention(accelerator: Accelerator) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def _chance(seed: str, device: torch.device) -> Iterator[None]:
-    """Draw from ``seed`` within the block, and leave torch's own sources of chance as they were."""
+def _seeded(seed: str, device: torch.device) -> Iterator[None]:
+    """Seed torch within the block, and restore the states of its generators afterwards."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seeded(seed).initial_seed())
         yield

@@ -1,4 +1,4 @@
-"""The images of a training: read once, and drawn for every step as pixels or as features.
+"""The images of a training: read once, and sampled for every step as pixels or as features.
 
 Letters used in shapes: U images, V views of each, S image side, P patch tokens, D joint embedding
 size.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -21,8 +22,8 @@ from tmcir.models.tmcir import TMCIR
 
 READ_CHUNK = 256
 ENCODE_CHUNK = 64
-# Of the tokens that are kept; what the layers read of them is normed anyway.
-KEPT = torch.float16
+# Of cached tokens. The fusion normalises them, and half the memory holds twice the images.
+TOKEN_DTYPE = torch.float16
 Item = TypeVar("Item")
 
 
@@ -34,20 +35,20 @@ class Images(Protocol):
 
         Args:
             names: The images.
-            seed: Fixes what is drawn of each.
+            seed: Fixes the crop, or the view, of each.
 
         Raises:
             ImageError: An image is missing or broken.
         """
 
 
-class _Kept(Generic[Item]):
-    """What was loaded of each image, as far as there is room; what is beyond is loaded again.
+class _Cache(Generic[Item]):
+    """A cache of what was loaded for each image, up to a capacity; the rest is loaded every time.
 
     Args:
         load: Loads some images by their names, in that order.
-        capacity: Most images to keep.
-        chunk: Images that are loaded at once, where they are loaded ahead of their use.
+        capacity: Maximum number of images in the cache.
+        chunk: Images that ``fill`` loads at once.
     """
 
     def __init__(
@@ -58,8 +59,8 @@ class _Kept(Generic[Item]):
         self._chunk = chunk
         self._items: dict[str, Item] = {}
 
-    def read(self, names: Iterable[str]) -> None:
-        """Load images ahead of their use, as many as there is room for."""
+    def fill(self, names: Iterable[str]) -> None:
+        """Load images before they are needed, up to the capacity."""
         room = self._capacity - len(self._items)
         missing = [name for name in dict.fromkeys(names) if name not in self._items][:room]
         for start in range(0, len(missing), self._chunk):
@@ -67,20 +68,20 @@ class _Kept(Generic[Item]):
             self._items.update(zip(chunk, self._load(chunk), strict=True))
 
     def get(self, names: Sequence[str]) -> list[Item]:
-        """Return what was loaded of each image."""
-        self.read(names)
+        """Return what was loaded for each image."""
+        self.fill(names)
         absent = [name for name in names if name not in self._items]
         fresh = dict(zip(absent, self._load(absent), strict=True)) if absent else {}
         return [fresh[name] if name in fresh else self._items[name] for name in names]
 
 
 class ImageStore:
-    """The training images as the tower sees them, read once and kept in memory as bytes.
+    """The training images at the tower's size, read once and kept in memory as bytes.
 
     Args:
-        model: Says how images are read.
-        find: Says where an image lies, by its name.
-        limit: Most bytes to keep; what is beyond is read again when it is needed.
+        model: Its preprocessing reads the images.
+        find: Returns the path of an image by its name.
+        limit: Maximum bytes to keep; images beyond it are read again when they are needed.
 
     Attributes:
         encoder: The model's towers.
@@ -92,15 +93,15 @@ class ImageStore:
         self.limit = limit
         self._model = model
         self._find = find
-        self._kept = _Kept(self._squares, limit // (3 * model.image_size**2), READ_CHUNK)
+        self._cache = _Cache(self._load, limit // (3 * model.image_size**2), READ_CHUNK)
 
     def read(self, names: Iterable[str]) -> None:
-        """Read images ahead of their use, as far as the memory limit allows.
+        """Read images before they are needed, as far as the memory limit allows.
 
         Raises:
             ImageError: An image is missing or broken.
         """
-        self._kept.read(names)
+        self._cache.fill(names)
 
     def get(self, names: Sequence[str]) -> Tensor:
         """Return uint8 [U, 3, S, S].
@@ -108,58 +109,96 @@ class ImageStore:
         Raises:
             ImageError: An image is missing or broken.
         """
-        return torch.stack(self._kept.get(names))
+        return torch.stack(self._cache.get(names))
 
-    def _squares(self, names: Sequence[str]) -> Tensor:
+    def _load(self, names: Sequence[str]) -> Tensor:
         return self._model.read_pixels([self._find(name) for name in names])
 
 
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How training changes an image at random.
+
+    Attributes:
+        min_crop: Minimum side of a crop as a share of the image's, in (0, 1]; 1 crops nothing.
+        mirror: Whether half of the images are mirrored.
+    """
+
+    min_crop: float = 1.0
+    mirror: bool = False
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Crop each image at random, scale it back, and mirror half of them on average.
+
+        Args:
+            images: uint8 or float [U, 3, S, S], values in 0..255.
+            generator: On the CPU.
+
+        Returns:
+            float32 [U, 3, S, S], values in 0..255, on the images' device.
+        """
+        if self.min_crop == 1 and not self.mirror:
+            return images.float()
+        count = len(images)
+        draw = torch.rand(4, count, generator=generator)
+        side = self.min_crop + (1 - self.min_crop) * draw[0]
+        direction = torch.where((draw[1] < 0.5) & self.mirror, -1.0, 1.0)
+        shift = (1 - side) * (2 * draw[2:] - 1)  # [2, U]
+        affine = torch.zeros(count, 2, 3)
+        affine[:, 0, 0] = side * direction
+        affine[:, 1, 1] = side
+        affine[:, :, 2] = shift.T
+        affine = affine.to(images.device)
+        grid = functional.affine_grid(affine, list(images.shape), align_corners=False)
+        return functional.grid_sample(
+            images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
+        )
+
+
 class Crops:
-    """New random crops in every step.
+    """Encodes nothing ahead: every step gets new crops, as pixels.
 
     Args:
         store: Reads the images.
-        smallest: Smallest side of a crop, see ``random_crops``.
+        augmentation: Crops and mirrors them.
         device: Images go there as bytes and are cropped there, which is most of the work.
     """
 
     def __init__(
-        self, store: ImageStore, smallest: float, device: torch.device | None = None
+        self, store: ImageStore, augmentation: Augmentation, device: torch.device | None = None
     ) -> None:
         self._store = store
-        self._smallest = smallest
+        self._augmentation = augmentation
         self._device = device or torch.device("cpu")
 
     def draw(self, names: Sequence[str], seed: str) -> Tensor:
         """Return normalised pixels, float32 [U, 3, S, S]; see ``Images``."""
-        squares = self._store.get(names).to(self._device)
-        crops = random_crops(squares, self._smallest, seeded(seed))
+        images = self._store.get(names).to(self._device)
+        crops = self._augmentation(images, seeded(seed))
         return self._store.encoder.preprocessor.normalise(crops)
 
 
 class EncodedViews:
-    """Views of every image that a frozen tower encoded once; each step draws among them.
+    """Views of every image that a frozen tower encoded once; each step samples one of them.
 
-    The first view is the whole image, as it is in a gallery; the others are random crops. The
-    towers must not change any more.
+    The first view is the whole image, as in a gallery; the others are random crops. The towers
+    must not change any more. The store's memory limit holds for the features, too; images beyond
+    it are encoded again when they are needed.
 
     Args:
         store: Reads the images.
         count: V, views of each image.
-        smallest: Smallest side of a crop, see ``random_crops``.
+        augmentation: Crops and mirrors all views but the first.
         seed: Fixes the crops.
         device: Where the towers are.
-        autocast: Gives the precision that they are run in.
-
-    The store's limit counts for the features, too; what is beyond is encoded again when it is
-    needed.
+        autocast: Gives the precision in which they run.
     """
 
     def __init__(
         self,
         store: ImageStore,
         count: int,
-        smallest: float,
+        augmentation: Augmentation,
         seed: str,
         device: torch.device | None = None,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
@@ -167,25 +206,25 @@ class EncodedViews:
         self._autocast = autocast
         self._store = store
         self._count = count
-        self._smallest = smallest
+        self._augmentation = augmentation
         self._seed = seed
         self._device = device or torch.device("cpu")
         encoder = store.encoder
-        size = encoder.embedding_size * (4 + encoder.image_tokens * KEPT.itemsize)
-        self._kept = _Kept(self._views, store.limit // (count * size), ENCODE_CHUNK)
+        size = encoder.embedding_size * (4 + encoder.image_tokens * TOKEN_DTYPE.itemsize)
+        self._cache = _Cache(self._views, store.limit // (count * size), ENCODE_CHUNK)
 
     def encode(self, names: Iterable[str]) -> None:
-        """Encode images ahead of their use, as far as the memory limit allows.
+        """Encode images before they are needed, as far as the memory limit allows.
 
         Raises:
             ImageError: An image is missing or broken.
         """
-        self._kept.read(names)
+        self._cache.fill(names)
 
     def draw(self, names: Sequence[str], seed: str) -> ImageFeatures:
         """Return the features of one view of each image, float32 on the device; see ``Images``."""
         chosen = torch.randint(self._count, (len(names),), generator=seeded(seed)).tolist()
-        drawn = list(zip(self._kept.get(names), chosen, strict=True))
+        drawn = list(zip(self._cache.get(names), chosen, strict=True))
         return ImageFeatures(
             pooled=torch.stack([features.pooled[view] for features, view in drawn]),
             tokens=torch.stack([features.tokens[view] for features, view in drawn]),
@@ -193,55 +232,29 @@ class EncodedViews:
 
     def _views(self, names: Sequence[str]) -> list[ImageFeatures]:
         """Encode all views of some images: pooled [V, D] and tokens [V, P, D] of each."""
-        squares = self._store.get(names).to(self._device)
+        images = self._store.get(names).to(self._device)
         normalise = self._store.encoder.preprocessor.normalise
         views = []
         for view in range(self._count):
-            crops = squares.float() if view == 0 else self._crops(squares, names, view)
+            crops = images.float() if view == 0 else self._crops(images, names, view)
             with torch.no_grad(), self._autocast():
                 features = self._store.encoder.image_features(normalise(crops))
-            views.append(ImageFeatures(features.pooled.cpu(), features.tokens.to("cpu", KEPT)))
+            tokens = features.tokens.to("cpu", TOKEN_DTYPE)
+            views.append(ImageFeatures(features.pooled.cpu(), tokens))
         pooled = torch.stack([features.pooled for features in views], dim=1)  # [U, V, D]
         tokens = torch.stack([features.tokens for features in views], dim=1)  # [U, V, P, D]
         return [ImageFeatures(*both) for both in zip(pooled, tokens, strict=True)]
 
-    def _crops(self, squares: Tensor, names: Sequence[str], view: int) -> Tensor:
-        """Crop each image by its own chance, whatever it is encoded with."""
+    def _crops(self, images: Tensor, names: Sequence[str], view: int) -> Tensor:
+        """Crop each image by a seed of its own, so that the rest of the chunk does not matter."""
         return torch.cat(
             [
-                random_crops(square[None], self._smallest, seeded(f"{self._seed} {view} {name}"))
-                for square, name in zip(squares, names, strict=True)
+                self._augmentation(image[None], seeded(f"{self._seed} {view} {name}"))
+                for image, name in zip(images, names, strict=True)
             ]
         )
 
 
-def random_crops(squares: Tensor, smallest: float, generator: torch.Generator) -> Tensor:
-    """Crop each image at random, scale it back, and mirror every second one on average.
-
-    Args:
-        squares: uint8 or float [U, 3, S, S], values in 0..255.
-        smallest: Smallest side of a crop as a share of S, in (0, 1]; 1 leaves the images whole.
-        generator: The source of chance, on the CPU.
-
-    Returns:
-        float32 [U, 3, S, S], values in 0..255, on the images' device.
-    """
-    count = len(squares)
-    draw = torch.rand(4, count, generator=generator)
-    side = smallest + (1 - smallest) * draw[0]
-    mirrored = torch.where(draw[1] < 0.5, -1.0, 1.0)
-    shift = (1 - side) * (2 * draw[2:] - 1)  # [2, U]
-    affine = torch.zeros(count, 2, 3)
-    affine[:, 0, 0] = side * mirrored
-    affine[:, 1, 1] = side
-    affine[:, :, 2] = shift.T
-    affine = affine.to(squares.device)
-    grid = functional.affine_grid(affine, list(squares.shape), align_corners=False)
-    return functional.grid_sample(
-        squares.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
-    )
-
-
 def seeded(seed: str) -> torch.Generator:
-    """Return a generator on the CPU whose numbers depend on ``seed`` alone."""
+    """Return a generator on the CPU whose numbers depend only on ``seed``."""
     return torch.Generator().manual_seed(stable_number(seed))

@@ -105,15 +105,22 @@ class StageSettings(OptimiserSettings):
         ge=0,
         description="Peak rate of the towers; none: as learning_rate, 0: frozen.",
     )
-    smallest_crop: float = Field(
-        default=0.8, gt=0, le=1, description="Smallest random crop, as a share of the side."
+    min_crop: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Minimum side of a random crop, as a share of the image's; 1: no crops.",
+    )
+    mirror: bool = Field(
+        default=True,
+        description="Mirror half of the images. False where texts name left and right.",
     )
     views: int | None = Field(
         default=None,
         ge=1,
-        description="For frozen towers, and many times as fast: every image is encoded once, whole"
-        " and in so many crops less one, and steps draw among these views; none: new crops are"
-        " encoded in every step.",
+        description="Frozen towers only, and many times as fast: encode each image once as this"
+        " many views (the whole image plus views - 1 random crops) and sample one per step; none:"
+        " encode new crops in every step.",
     )
     symmetric: bool = Field(description="Both directions of InfoNCE, or from left to right.")
     lora: LoraSettings | None = Field(default=None, description="Adapters on the towers.")
