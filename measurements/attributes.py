@@ -14,7 +14,8 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tmcir.data.fashion_products import KINDS, FashionProducts
+from tmcir.data.fashion_products import FashionProducts
+from tmcir.data.products import KINDS
 from tmcir.models.preprocessing import ImagePreprocessor, read_pixels
 from tmcir.training.images import random_crops
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Judgement, Triplet
-from tmcir.data.fashion_products import KINDS, MINIMUM_ITEMS, SPLITS, FashionProducts, pattern_of
+from tmcir.data.fashion_products import SPLITS, FashionProducts
+from tmcir.data.products import KINDS, MINIMUM_ITEMS, pattern_of
 
 COLUMNS = ("id", "gender", "articleType", "baseColour", "productDisplayName")
 Row = tuple[object, str, str, str, str]
@@ -455,9 +456,45 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
 
 def test_an_empty_file_lacks_its_columns(tmp_path: Path) -> None:
     root = write_products(tmp_path / "products", make_rows(5))
-    (root / "styles.csv").write_text("")
-    with pytest.raises(TMCIRError, match="lacks the column 'id'"):
-        FashionProducts(root)
+    for content, problem in (("", "empty; the first line"), ("x\n", "lacks the column 'id'")):
+        (root / "styles.csv").write_text(content)
+        with pytest.raises(TMCIRError, match=problem):
+            FashionProducts(root)
+
+
+def test_rows_whose_id_is_no_number_are_counted_and_shown(tmp_path: Path) -> None:
+    rows: list[Row | str] = [*make_rows(197), *plain_rows(2000, 3, "Men", "Red", "Jeans")]
+    odd = [str(row[0]) + ".0," + ",".join(map(str, row[1:])) for row in make_rows(200)[197:]]
+    dataset = FashionProducts(write_products(tmp_path / "products", [*rows, *odd]))
+    assert dataset.notes == (
+        "3 rows of styles.csv have ids that are no whole numbers, and are skipped: '1197.0' in line"
+        " 202, '1198.0' in line 203, '1199.0' in line 204",
+    )
+    (tmp_path / "products" / "styles.csv").write_text("\n".join([",".join(COLUMNS), *odd]))
+    with pytest.raises(TMCIRError, match=r"has no product: 3 rows .* no whole numbers.*'1197\.0'"):
+        FashionProducts(tmp_path / "products")
+    (tmp_path / "products" / "styles.csv").write_text(",".join(COLUMNS))
+    with pytest.raises(TMCIRError, match="has no product: it has no rows"):
+        FashionProducts(tmp_path / "products")
+
+
+@pytest.mark.parametrize("place", [0, 77, 199])
+def test_a_quote_that_is_not_closed_loses_no_other_product(tmp_path: Path, place: int) -> None:
+    rows: list[Row | str] = [*make_rows(200)]
+    whole = FashionProducts(write_products(tmp_path / "whole", rows), "train")
+    number, gender, article, colour, title = make_rows(200)[place]
+    rows[place] = f'{number},{gender},{article},{colour},"{title}'
+    damaged = FashionProducts(write_products(tmp_path / "damaged", rows), "train")
+    assert damaged.items == whole.items
+    assert damaged.notes == (f"styles.csv: 1 row has a quote that is not closed: line {place + 2}",)
+
+
+def test_other_delimiters_are_read(tmp_path: Path) -> None:
+    root = write_products(tmp_path / "products", make_rows(60))
+    expected = FashionProducts(root).items
+    table = root / "styles.csv"
+    table.write_text("sep=;\n" + table.read_text().replace(",", ";"))
+    assert FashionProducts(root).items == expected
 
 
 def test_a_missing_file_says_what_root_must_be(tmp_path: Path) -> None:
@@ -480,7 +517,7 @@ def test_a_file_that_is_no_text_table_is_named(tmp_path: Path, content: bytes) -
     root = write_products(tmp_path / "products", make_rows(5))
     header = ",".join(COLUMNS).encode() + b"\n"
     (root / "styles.csv").write_bytes(header + content)
-    with pytest.raises(TMCIRError, match=r"styles\.csv: not readable as CSV") as caught:
+    with pytest.raises(TMCIRError, match=r"styles\.csv: (is not UTF-8|all rows are mal)") as caught:
         FashionProducts(root)
     assert "\n" not in str(caught.value)
 

@@ -16,8 +16,9 @@ from tests.evaluation.fake import make_embeddings
 from tests.tiny import draw_catalogue
 from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
-from tmcir.data.fashion_products import KINDS, FashionProducts
+from tmcir.data.fashion_products import FashionProducts
 from tmcir.data.mixed import Mixed
+from tmcir.data.products import KINDS
 from tmcir.evaluation import Embeddings, Report, score
 from tmcir.evaluation.intent import measure_intent
 from tmcir.rendered.catalogue import RenderedCatalogue

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.json_files import Record, Text, Whole, Wholes
+from tmcir.core.names import Files
 from tmcir.data.dataset import Dataset, Task, Triplet
 from tmcir.data.layout import images_by_stem, read_annotation, read_entries
 
@@ -107,7 +108,7 @@ class CIRCO(Dataset):
         return self._images.get(name.zfill(12))
 
     @cached_property
-    def _images(self) -> dict[str, Path]:
+    def _images(self) -> Files:
         return images_by_stem(self.root / "COCO2017_unlabeled" / "unlabeled2017")
 
     def _read_query(self, where: str, entry: _Entry) -> Triplet:

@@ -86,7 +86,7 @@ class CIRR(Dataset):
             folder: images_by_stem(self.root / folder, self.root / "img_raw" / folder)
             for folder in folders
         }
-        found = {name: listings[path.parent].get(path.stem) for name, path in self._files.items()}
+        found = {name: listings[path.parent].find(path.stem) for name, path in self._files.items()}
         return {name: path for name, path in found.items() if path is not None}
 
     def _read_query(self, where: str, entry: _Entry) -> Triplet:

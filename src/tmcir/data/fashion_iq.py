@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.json_files import Name, Record, Texts
+from tmcir.core.names import Files
 from tmcir.data.dataset import Dataset, Task, Triplet
 from tmcir.data.layout import images_by_stem, read_annotation, read_entries
 
@@ -85,10 +86,10 @@ class FashionIQ(Dataset):
 
     def find_image(self, name: str) -> Path | None:
         """Return the path of ``images/{name}``, png or jpg."""
-        return self._images.get(name)
+        return self._images.find(name)
 
     @cached_property
-    def _images(self) -> dict[str, Path]:
+    def _images(self) -> Files:
         folder = self.root / "images"
         return images_by_stem(folder, *(folder / category for category in self.categories))
 

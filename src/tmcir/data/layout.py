@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 
 from tmcir.core.errors import TMCIRError
 from tmcir.core.json_files import Record, check, read_json
+from tmcir.core.names import Files
 
 T = TypeVar("T")
 Entry = TypeVar("Entry", bound=Record)
@@ -65,14 +66,14 @@ def relative_path(name: str) -> PurePosixPath | None:
     return path if inside else None
 
 
-def images_by_stem(*folders: Path) -> dict[str, Path]:
+def images_by_stem(*folders: Path) -> Files:
     """Return the images that lie directly in these folders, by name without extension.
 
     One directory listing a folder, because asking for every name and extension in turn is slow on
     network disks. A folder that is not there counts as empty; the first of two images with one
     name counts.
     """
-    found: dict[str, Path] = {}
+    found = Files()
     for folder in folders:
         if folder.is_dir():
             with os.scandir(folder) as entries:
