@@ -1,7 +1,7 @@
 """A classifier of the product photos' attributes, to judge pseudo-targets by.
 
-It is trained on the real photos of the training split alone, and knows neither the editor nor
-any model of the package. Letters used in shapes: N photos, S image side.
+It is trained on the real photos of the training split alone, without the editor or any model of
+the package. Letters used in shapes: N photos, S image side.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class AttributeClassifier(nn.Module):
         self.features = nn.Sequential(nn.AvgPool2d(2), *layers)
         self.heads = nn.ModuleList(nn.Linear(2 * before, len(names)) for names in values)
 
-    def forward(self, squares: Tensor) -> list[Tensor]:
+    def forward(self, pixels: Tensor) -> list[Tensor]:
         """Return logits for float [N, 3, S, S] with values in 0..255."""
-        pixels = (squares / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-        maps = self.features(pixels)  # [N, width, S / 16, S / 16]
+        scaled = (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        maps = self.features(scaled)  # [N, width, S / 16, S / 16]
         pooled = torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
         return [head(pooled) for head in self.heads]
 
@@ -63,15 +63,15 @@ class AttributeClassifier(nn.Module):
         """Return (gender, colour, pattern, type) of each image."""
         found: list[tuple[str, ...]] = []
         for start in range(0, len(images), 256):
-            squares = read_pixels(images[start : start + 256], ImagePreprocessor(size=SIDE))
-            places = [logits.argmax(dim=1).tolist() for logits in self(squares.float())]
+            pixels = read_pixels(images[start : start + 256], ImagePreprocessor(size=SIDE))
+            places = [logits.argmax(dim=1).tolist() for logits in self(pixels.float())]
             for row in zip(*places, strict=True):
                 found.append(tuple(names[p] for names, p in zip(self.values, row, strict=True)))
         return found
 
 
 def trained_classifier(root: Path, file: Path) -> AttributeClassifier:
-    """Load the classifier, or train and save it where it is not there yet."""
+    """Load the classifier, or train and save it if it does not exist."""
     dataset = FashionProducts(root, "train")
     items = [item for item in dataset.items if item.caption is not None]
     captions = [item.caption for item in items if item.caption is not None]
@@ -81,30 +81,30 @@ def trained_classifier(root: Path, file: Path) -> AttributeClassifier:
     if file.exists():
         load_model(model, file)
         return model.eval()
-    squares = read_pixels(
+    pixels = read_pixels(
         [dataset.image_path(item.id) for item in items], ImagePreprocessor(size=SIDE)
     )
     labels = torch.tensor(
         [[values[kind].index(caption[kind]) for kind in range(len(KINDS))] for caption in captions]
     )
-    _train(model.to(memory_format=torch.channels_last), squares, labels)
+    _train(model.to(memory_format=torch.channels_last), pixels, labels)
     file.parent.mkdir(parents=True, exist_ok=True)
     save_model(model, str(file))
     return model.eval()
 
 
-def _train(model: AttributeClassifier, squares: Tensor, labels: Tensor) -> None:
-    steps = EPOCHS * (len(squares) // BATCH)
+def _train(model: AttributeClassifier, pixels: Tensor, labels: Tensor) -> None:
+    steps = EPOCHS * (len(pixels) // BATCH)
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     generator = torch.Generator().manual_seed(0)
     model.train()
     for step in range(steps):
-        rows = torch.randint(len(squares), (BATCH,), generator=generator)
-        pixels = random_crops(squares[rows], 0.8, generator)
+        rows = torch.randint(len(pixels), (BATCH,), generator=generator)
+        crops = random_crops(pixels[rows], 0.8, generator)
         loss = sum(
             functional.cross_entropy(logits, labels[rows, kind], label_smoothing=0.05)
-            for kind, logits in enumerate(model(pixels))
+            for kind, logits in enumerate(model(crops))
         )
         assert isinstance(loss, Tensor)
         optimiser.zero_grad()

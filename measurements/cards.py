@@ -1,4 +1,4 @@
-"""Putting measured figures into a card, in place of those that it had."""
+"""Replacing the measured figures of a card."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     python measurements/intent.py fashion-products --root data/fashion-products --model runs/model
 
-The best is a ranking that knows the truth: every image of the gallery by the sum of its two shares.
+The best is a ranking by the true attributes: every image by the sum of its two shares.
 Most queries have fewer right answers than ten, so it does not reach 100. It judges the whole
 gallery for every query, which takes minutes.
 """

@@ -5,7 +5,7 @@ Tokens are those that are left of image and text, on average over the queries.
 python measurements/merging.py --root photos
 
 All are timed in turn in one run, from the features of both towers to the query embedding; the
-figures are the least of the repeats. The weights are those that were trained with the merge: what
+figures are minima over repeats. The weights are those that were trained with the merge: what
 the merge does to accuracy is a matter of the benchmark's rows, not of this script.
 """
 
@@ -46,7 +46,7 @@ def main() -> None:
     for size in (1, 32, len(triplets)):
         rows = torch.arange(size, device=model.device)
         chosen = image.select(rows), text.select(rows)
-        least: dict[str, float] = {}
+        fastest: dict[str, float] = {}
         tokens: dict[str, float] = {}
         for repeat in range(REPEATS + 3):
             for name, merger.settings in variants.items():
@@ -61,10 +61,10 @@ def main() -> None:
                 tokens[name] = float(left.float().mean())
                 if repeat >= 3:
                     passed = 1000 * spent / size
-                    least[name] = min(passed, least.get(name, passed))
+                    fastest[name] = min(passed, fastest.get(name, passed))
         for name in variants:
-            ratio = least[name] / least["no merge"]
-            print(f"{size:>16}{name:>16}{tokens[name]:>8.1f}{least[name]:>12.3f}{ratio:>8.2f}")
+            ratio = fastest[name] / fastest["no merge"]
+            print(f"{size:>16}{name:>16}{tokens[name]:>8.1f}{fastest[name]:>12.3f}{ratio:>8.2f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A service in a process of its own, for the benchmarks that ask it."""
+"""A service in a process of its own, for the measurements of it."""
 
 from __future__ import annotations
 

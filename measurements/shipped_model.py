@@ -1,4 +1,4 @@
-"""What a model that ships is worth: held-out garments and photos, time, size.
+"""Figures of a shipped model: held-out garments and photos, time, size.
 
     python measurements/shipped_model.py --model mini --root data/fashion-products
 

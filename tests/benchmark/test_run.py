@@ -161,7 +161,7 @@ def test_several_processes_share_the_cells(
 def test_nothing_finished_is_an_error(catalogue: Path, tmp_path: Path) -> None:
     broken = {**BROKEN, "overrides": {**BROKEN["overrides"], "stages.align": None}}
     path = write_benchmark(tmp_path, catalogue, broken, compare_with="broken")
-    with pytest.raises(TMCIRError, match="no cell came to an end: broken, seed 0: fuse: the loss"):
+    with pytest.raises(TMCIRError, match="no cell finished: broken, seed 0: fuse: the loss"):
         run_benchmark(load_benchmark(path), seeds=[0])
 
 

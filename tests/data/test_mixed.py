@@ -125,7 +125,9 @@ def test_each_part_judges_its_own_results(root: Path) -> None:
                 assert mixed.can_judge(prefixed) == part.can_judge(name)
                 assert mixed.judge(whole, prefixed) == part.judge(triplet, name)
     assert not mixed.can_judge("other:105")
-    with pytest.raises(TMCIRError, match="mixed: what image 'other:105' shows is not known"):
+    with pytest.raises(
+        TMCIRError, match="mixed: the attributes of image 'other:105' are not known"
+    ):
         mixed.judge(mixed.triplets[0], "other:105")
 
 
@@ -226,16 +228,16 @@ def test_epochs_are_equally_long_and_leave_nothing_out(
 # Parts that are not there, and mistakes
 
 
-def test_an_optional_part_is_left_out_with_a_note(root: Path) -> None:
+def test_an_optional_part_is_skipped_with_a_note(root: Path) -> None:
     gone = {"root": "gone", "optional": True}
     mixed = open_mixed(root, second=gone)
     assert [task.name for task in mixed.tasks()] == ["rendered"]
     (note,) = mixed.notes
-    assert note.startswith("fashion-products is left out of the mixture: ")
+    assert note.startswith("fashion-products is skipped: ")
     assert note.endswith("gone: no such folder")
     with pytest.raises(TMCIRError, match="no such folder, given as the root of fashion-products"):
         open_mixed(root, second={"root": "gone"})
-    with pytest.raises(TMCIRError, match="none of its parts is there: fashion-products is left"):
+    with pytest.raises(TMCIRError, match="none of its parts exists: fashion-products is skipped"):
         Mixed(root, parts=two_parts(**gone)[1:])
     # A drawn dataset needs no folder, and one that is there is not left out.
     optional = [{**part, "optional": True} for part in two_parts()]

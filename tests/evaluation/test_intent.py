@@ -165,7 +165,7 @@ def test_a_dataset_that_cannot_judge_has_no_such_figures() -> None:
     dataset = Judged({}, triplets)
     task = Task("task", triplets, ["r", "a"], remove_reference=True)
     assert measure_intent(dataset, task, QUERY, torch.ones(2, 1)) == {}
-    with pytest.raises(TMCIRError, match="judged: what image 'a' shows is not known"):
+    with pytest.raises(TMCIRError, match="judged: the attributes of image 'a' are not known"):
         Dataset.judge(dataset, triplets[0], "a")
 
 

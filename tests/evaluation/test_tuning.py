@@ -50,7 +50,7 @@ def test_the_ends_and_the_middle_are_the_known_baselines(
 
 
 def test_a_report_names_the_method_that_was_used(dataset: FashionProducts, model: TMCIR) -> None:
-    for asked in ("tmcir", "weighted-sum"):
+    for asked in ("model", "weighted-sum"):
         assert evaluate(model, dataset, method=asked).method == "weighted-sum"
 
 

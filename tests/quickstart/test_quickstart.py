@@ -18,7 +18,7 @@ from tmcir.quickstart import Plan, QuickstartReport, quickstart
 from tmcir.quickstart.answers import KINDS, answer, choose_queries
 from tmcir.quickstart.figures import COLUMNS, table
 from tmcir.quickstart.garments import write_garments
-from tmcir.quickstart.run import METHODS, PAGE
+from tmcir.quickstart.run import COMPARED, PAGE
 from tmcir.rendered.catalogue import RenderedCatalogue
 
 
@@ -29,7 +29,7 @@ class Listener:
         self.lines: list[str] = []
         self._stop_at = stop_at
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         self.lines.append(line)
         if self._stop_at is not None and line.startswith(self._stop_at):
             raise KeyboardInterrupt
@@ -79,8 +79,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> Quickst
 
 def test_leaves_a_model_a_gallery_and_a_page(undisturbed: QuickstartReport) -> None:
     page = undisturbed.page.read_text(encoding="utf-8")
-    assert METHODS == ("model", "sum", "image", "text")
-    assert [report.method for report in undisturbed.reports] == ["tmcir", *METHODS[1:]]
+    assert COMPARED == ("model", "sum", "image", "text")
+    assert [report.method for report in undisturbed.reports] == ["tmcir", *COMPARED[1:]]
     assert load(undisturbed.model).method == "tmcir"
     assert page.count("How the query came about") >= 3
     assert "http" not in page.replace("http-equiv", "")

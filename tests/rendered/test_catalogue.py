@@ -232,7 +232,7 @@ def test_the_same_seed_draws_the_same_bytes(tmp_path: Path) -> None:
 def test_processes_draw_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone, together = open_small(tmp_path / "a", items=4), open_small(tmp_path / "b", items=4)
     alone.draw(workers=1)
-    monkeypatch.setattr(photos, "_WORTH_A_POOL", 2)
+    monkeypatch.setattr(photos, "_MIN_FOR_POOL", 2)
     seen: list[tuple[int, int]] = []
     together.draw(progress=lambda done, total: seen.append((done, total)), workers=2)
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]

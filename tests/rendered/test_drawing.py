@@ -15,7 +15,7 @@ from tmcir.rendered.garment import Garment
 from tmcir.rendered.nuisance import Nuisance
 from tmcir.rendered.palette import COLOURS, RGB, shade_of
 from tmcir.rendered.sampling import edit_garment, sample_garment
-from tmcir.rendered.vocabulary import ATTRIBUTES, KINDS, Kind, values_of
+from tmcir.rendered.vocabulary import ATTRIBUTES, KINDS, GarmentKind, values_of
 
 USUAL = Nuisance.sample(random.Random(0))
 STILL = replace(USUAL, rotation=0.0, offset=(0.0, 0.0), sway=0.0, scale=1.0, shade=0.5)
@@ -46,7 +46,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_value_of_every_attribute_draws(kind: Kind) -> None:
+def test_every_value_of_every_attribute_draws(kind: GarmentKind) -> None:
     generator = random.Random(kind)
     for name in ATTRIBUTES:
         for value in values_of(kind, name) if name not in ("kind", "second_colour") else ():
@@ -57,7 +57,7 @@ def test_every_value_of_every_attribute_draws(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_change_of_any_attribute_can_be_seen(kind: Kind) -> None:
+def test_a_change_of_any_attribute_can_be_seen(kind: GarmentKind) -> None:
     generator = random.Random(f"{kind} seen")
     base = sample_garment(generator, kind=kind, pattern="dots")
     for name in ATTRIBUTES:

@@ -93,7 +93,7 @@ def test_one_model_learns_from_two_datasets(
     folder = train(load_recipe(recipe), validation_score)
     progress = json.loads((folder.parent / "fuse" / "model" / "training.json").read_text())
     assert progress["metric"] == "R@10"
-    assert "note: cirr is left out of the mixture" in capsys.readouterr().out
+    assert "note: cirr is skipped" in capsys.readouterr().out
     assert tmcir.load(folder, device="cpu").composer.merger.statistics.steps > 0
 
 

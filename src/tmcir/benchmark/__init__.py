@@ -1,4 +1,4 @@
-"""The benchmark: methods and ablations on the same data by the same loop, in one table."""
+"""The benchmark: methods and ablations, trained and measured alike, in one table."""
 
 from tmcir.benchmark.recipe import BenchmarkRecipe, load_benchmark
 from tmcir.benchmark.run import run_benchmark

@@ -1,4 +1,4 @@
-"""Doing one job: train, measure, keep each query's measures, and write the report last."""
+"""Running one job: train, measure, save the measures of each query, write the report last."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from tmcir.training.run import count_trained
 FORMAT = "tmcir-benchmark-cell-1"
 QUERIES = "queries.parquet"
 SECONDS = "seconds.json"
-# A killed run loses at most so many seconds of its training time.
-_EVERY = 5.0
+# Interval of saving the training time: a killed run loses at most this.
+_SAVE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class CellReport:
-    """What came of one cell with one seed.
+    """The result of one cell with one seed.
 
     Attributes:
         cell: Name of the cell; empty for towers that cells share.
         seed: The seed.
-        train_seconds: Time of the job's own training, over all runs that it took.
-        trained: Weights that the job's own stages trained.
-        weights: Weights in all.
-        report: What was measured; None for towers that cells share.
+        train_seconds: Time of the job's own training, over all its runs.
+        trained: Number of weights that the job's own stages trained.
+        weights: Number of weights of the model.
+        report: The evaluation; None for towers that cells share.
     """
 
     cell: str
@@ -56,7 +56,7 @@ class CellReport:
     report: Report | None = None
 
     def save(self, path: Path) -> None:
-        """Write the JSON file, completely or not at all."""
+        """Write the JSON file, atomically."""
         report = None if self.report is None else self.report.as_dict()
         write_json(path, {"format": FORMAT, **asdict(self), "report": report})
 
@@ -74,11 +74,11 @@ class CellReport:
         return check(content, where, cls)
 
 
-def do(job: Job) -> None:
-    """Do a job, or go on with it where a run before was killed.
+def run_job(job: Job) -> None:
+    """Run a job, or resume it where an earlier run stopped.
 
     Raises:
-        TMCIRError: Something that it needs is not there or does not fit.
+        TMCIRError: Something that it needs is missing or does not fit.
     """
     with locked(job.folder / "lock"):
         if job.finished:
@@ -90,23 +90,23 @@ def do(job: Job) -> None:
             with _stopwatch(job.folder / SECONDS):
                 train(job.recipe, validation_score, score_weights)
         _finish(job).save(job.folder / REPORT)
-        _tidy(job.folder / TRAINING)
+        _remove_checkpoints(job.folder / TRAINING)
 
 
 def attempt(job: Job, log: TextIO) -> str | None:
-    """Do a job; return why it failed, or None. Tracebacks go to the log."""
+    """Run a job; return why it failed, or None. Tracebacks go to the log."""
     try:
-        do(job)
+        run_job(job)
     except TMCIRError as error:
         return str(error)
-    except Exception as error:  # whatever a library says: the other cells run on
+    except Exception as error:  # of any library: the other cells continue
         traceback.print_exc(file=log)
         return f"{type(error).__name__}: {first_line(error)}; see {job.folder / LOG}"
     return None
 
 
 def read_queries(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    """Return the measures of each query of a cell, by task and by name, float64 [Q].
+    """Return the measures of each query of a cell by task and name, float64 [Q].
 
     Raises:
         TMCIRError: The file is missing or broken.
@@ -128,7 +128,7 @@ def read_queries(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
 
 
 def _finish(job: Job) -> CellReport:
-    """Measure what a job trained; of towers that cells share only the time."""
+    """Measure the model of a job; shared towers have a time only."""
     seconds = _seconds(job.folder / SECONDS)
     if job.cell is None:
         return CellReport("", job.seed, seconds)
@@ -140,7 +140,7 @@ def _finish(job: Job) -> CellReport:
 
 
 def _measure(job: Job, model: TMCIR) -> Report:
-    """Measure a model, and keep the measures of each query beside the report."""
+    """Measure a model, and save the measures of each query beside the report."""
     dataset = job.open_dataset()
     tasks = dataset.tasks(job.protocol)
     embeddings = embed(model, dataset, [*tasks, *swapped_tasks(tasks)], job.compose)
@@ -170,14 +170,14 @@ def _rows(embeddings: Embeddings, task: Any, values: Values) -> pa.Table:
 
 @contextmanager
 def _stopwatch(file: Path) -> Iterator[None]:
-    """Add the time of the block to what the file says; a kill loses a few seconds of it."""
+    """Add the time of the block to that in the file; a kill loses a few seconds."""
     before, began, ended = _seconds(file), monotonic(), threading.Event()
 
     def write() -> None:
         write_json(file, before + monotonic() - began)
 
     def keep_writing(wait: Callable[[float], bool]) -> None:
-        while not wait(_EVERY):
+        while not wait(_SAVE_SECONDS):
             write()
 
     writer = threading.Thread(target=keep_writing, args=(ended.wait,), daemon=True)
@@ -194,8 +194,8 @@ def _seconds(file: Path) -> float:
     return float(read_json(file)) if file.exists() else 0.0
 
 
-def _tidy(training: Path) -> None:
-    """Remove what only a resumed training would need: several times the size of the model."""
+def _remove_checkpoints(training: Path) -> None:
+    """Remove checkpoints, which have several times the size of the model."""
     for pattern in ("*/checkpoint.safetensors", "*/best.safetensors"):
         for file in training.glob(pattern):
             file.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""From a benchmark's recipe to its jobs: what is trained where, and what is trained only once.
+"""From a benchmark's recipe to its jobs.
 
-{output}/shared/align-{key}/{seed}/   towers that stage align trained, for all cells alike
-{output}/cells/{cell}/{seed}/         a cell with one seed
+{output}/shared/align-{key}/{seed}/   towers after stage align, shared by cells
+{output}/cells/{cell}/{seed}/         one cell with one seed
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ JOB = "job.json"
 REPORT = "report.json"
 LOG = "log.txt"
 TRAINING = "training"
-# Settings that neither change nor tell what stage align makes.
+# Settings that do not change the result of stage align.
 _NOT_IN_KEY = {
     "seed",
     "name",
@@ -39,22 +39,24 @@ _NOT_IN_KEY = {
     "checkpoint_minutes",
     "image_memory",
 }
-# The method of towers that are shared: it has no weights.
+# The method of shared towers: it has no weights.
 _NO_METHOD = "weighted-sum"
 
 
 class Job(Settings):
-    """Something to train, to measure, or both; its folder holds all that comes of it."""
+    """A model to train, to measure, or both; its folder holds all results."""
 
-    label: str = Field(description="What messages call it.")
+    label: str = Field(description="Its name in messages.")
     folder: Path = Field(description="Gets job.json first and report.json last.")
-    needs: tuple[Path, ...] = Field(default=(), description="Folders of jobs that come before.")
-    recipe: Recipe | None = Field(default=None, description="What to train; none: nothing.")
-    model: Path = Field(description="The model that training leaves, or that is measured.")
-    cell: str | None = Field(default=None, description="The cell; none: towers for several.")
+    needs: tuple[Path, ...] = Field(
+        default=(), description="Folders of the jobs that it depends on."
+    )
+    recipe: Recipe | None = Field(default=None, description="The training; none: no training.")
+    model: Path = Field(description="The model that is trained or measured.")
+    cell: str | None = Field(default=None, description="The cell; none: shared towers.")
     seed: int = Field(description="The seed.")
-    dataset: DatasetSettings = Field(description="What is measured on.")
-    compose: str = Field(default=OWN_METHOD, description="How queries are composed.")
+    dataset: DatasetSettings = Field(description="The dataset that is measured.")
+    compose: str = Field(default=OWN_METHOD, description="The composition method.")
     split: str | None = Field(default=None, description="The split that is measured.")
     protocol: str | None = Field(default=None, description="The evaluation protocol.")
 
@@ -70,7 +72,7 @@ class Job(Settings):
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the job is finished."""
         return (self.folder / REPORT).exists()
 
     def claimed_by_another(self) -> bool:
@@ -82,9 +84,9 @@ class Job(Settings):
 def plan(
     benchmark: BenchmarkRecipe, cells: Sequence[CellSettings], seeds: Sequence[int], output: Path
 ) -> list[Job]:
-    """Return the jobs in an order in which each comes after those that it needs.
+    """Return the jobs, each after those that it depends on.
 
-    Seed by seed, so that whatever a run is stopped at, its cells compare.
+    They are ordered by seed, so that the cells of a stopped run compare.
 
     Raises:
         TMCIRError: A cell's settings have errors; all of them are named.
@@ -105,7 +107,7 @@ def plan(
 
 
 def check_folders(jobs: Sequence[Job]) -> None:
-    """See that no job's folder holds one with other settings.
+    """Check that no job's folder holds another job.
 
     Raises:
         TMCIRError: Some do; all of them are named.
@@ -132,7 +134,7 @@ class _Planner:
         self._output = output
 
     def jobs(self, cell: CellSettings) -> list[Job]:
-        """Return the cell's job, after that of the towers it shares, if it shares any."""
+        """Return the cell's job, after that of its shared towers if there is one."""
         folder = cell_folder(self._output, cell.name, self._seed)
         base = self._recipe(cell, folder / TRAINING)
         before, towers = self._towers(cell, base)
@@ -165,7 +167,7 @@ class _Planner:
         )
 
     def _towers(self, cell: CellSettings, base: Recipe) -> tuple[Job | None, Path | None]:
-        """Return the job that trains the cell's towers, and where they are; or neither."""
+        """Return the job that trains the cell's towers (or None) and their folder (or None)."""
         if cell.towers_of is not None:
             return None, self.jobs(self._benchmark.cell(cell.towers_of))[-1].model
         if base.stages.align is None:
@@ -191,7 +193,7 @@ class _Planner:
         )
 
     def _without_align(self, cell: CellSettings, base: Recipe, towers: Path) -> Recipe | None:
-        """Return what is left to train over towers; None where nothing is."""
+        """Return the training after stage align; None where there is none."""
         content: dict[str, Any] = base.model_dump(mode="json")
         stages = {**content["stages"], "align": None}
         if cell.compose is not None or not any(stages.values()):

@@ -1,4 +1,4 @@
-"""The results as pictures: figures with intervals, and where every method stands on one plane."""
+"""The results as plots: figures with intervals, and all methods on a plane of balance."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _COLOURS = {"baseline": "#0072b2", "ablation": "#d55e00", "method": "#009e73"}
 _MARKERS = {"baseline": "o", "ablation": "s", "method": "*"}
 _SIZES = {"baseline": 6.0, "ablation": 5.5, "method": 13.0}
 _GREY = "#5c5c5c"
-# From a point to the left end of its name.
+# The line from a point to the left end of its name.
 _LEADER = {"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6, "relpos": (0.0, 0.5)}
-# Methods within this share of the plane about one of them are a crowd, if they are so many.
-_CROWDED, _A_CROWD = 0.2, 5
-# Room to the right of the points for the longest name, as a share of the plane.
+# Methods within this share of the plane around one of them are a cluster if there are enough.
+_CLUSTER_SHARE, _MIN_CLUSTER = 0.2, 5
+# Space to the right of the points for names, as a share of the plane.
 _FOR_NAMES = 0.25
 
 
@@ -36,7 +36,7 @@ class Placed(NamedTuple):
 
 
 def draw_results(results: Results) -> bytes:
-    """Draw the figures that are compared, a panel each and a line a cell; return a PNG."""
+    """Draw the compared figures, one panel each, with one line per cell; return a PNG."""
     cells = [cell for cell in results.cells if cell.metrics]
     names = results.compared_by
     figure = Figure(figsize=(3 + 3.4 * len(names), 1.6 + 0.3 * len(cells)), layout="constrained")
@@ -60,14 +60,14 @@ def draw_results(results: Results) -> bytes:
 Plane = tuple[
     str, str, Callable[[CellResult], Mean | None], Callable[[CellResult], Mean | None], bool
 ]
-"""Labels across and upward, what a cell has in each, and whether lines of equal sums belong in."""
+"""Labels of x and y, what gives them for a cell, and whether to draw lines of equal sums."""
 
 
 def draw_balance(results: Results) -> bytes:
-    """Place every method on one plane: what the image and what the text adds; return a PNG.
+    """Draw all methods by the contributions of image (x) and text (y); return a PNG.
 
-    Where the dataset knows attributes, a second plane has what was kept and what was changed.
-    Where many methods lie close together, a panel below shows that part of the plane larger.
+    If the dataset's attributes are known, a second plane has changed@10 over kept@10. If many
+    methods lie close together, a panel below enlarges that part of the plane.
     """
     planes: list[Plane] = [
         (
@@ -89,15 +89,15 @@ def draw_balance(results: Results) -> bytes:
             )
         )
     placed = [_placed(results.cells, plane) for plane in planes]
-    crowds = [_crowd(points) for points in placed]
-    rows = 2 if any(crowds) else 1
+    clusters = [_cluster(points) for points in placed]
+    rows = 2 if any(clusters) else 1
     size = (0.6 + 6.2 * len(planes), 0.4 + 6.0 * rows)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(rows, len(planes), squeeze=False)
     for column, plane in enumerate(planes):
-        _draw_plane(panels[0, column], placed[column], crowds[column], plane)
-        if crowds[column]:
-            _draw_crowd(panels[1, column], crowds[column], plane)
+        _draw_plane(panels[0, column], placed[column], clusters[column], plane)
+        if clusters[column]:
+            _draw_cluster(panels[1, column], clusters[column], plane)
         elif rows == 2:
             panels[1, column].set_axis_off()
     panels[0, 0].legend(
@@ -117,8 +117,8 @@ def _placed(cells: Sequence[CellResult], plane: Plane) -> list[Placed]:
     return [Placed(cell, x, y) for cell in cells if (x := right(cell)) and (y := up(cell))]
 
 
-def _crowd(points: Sequence[Placed]) -> list[Placed]:
-    """Return the cells about the one with most around it, too close together to be named there."""
+def _cluster(points: Sequence[Placed]) -> list[Placed]:
+    """Return the cells around the one with the most neighbours, if there are enough of them."""
     if not points:
         return []
     across = _neighbours([point.x.value for point in points])
@@ -127,48 +127,48 @@ def _crowd(points: Sequence[Placed]) -> list[Placed]:
         [x and y for x, y in zip(*rows, strict=True)] for rows in zip(across, upward, strict=True)
     ]
     near = [point for point, is_near in zip(points, max(around, key=sum), strict=True) if is_near]
-    return near if _A_CROWD <= len(near) < len(points) else []
+    return near if _MIN_CLUSTER <= len(near) < len(points) else []
 
 
 def _neighbours(values: Sequence[float]) -> list[list[bool]]:
-    """Return for each value which of all lie close to it on an axis that shows all of them."""
-    reach = _CROWDED * (max(values) - min(values))
+    """Return for each value which values lie close to it, relative to their range."""
+    reach = _CLUSTER_SHARE * (max(values) - min(values))
     return [[abs(value - other) <= reach for other in values] for value in values]
 
 
 def _draw_plane(
-    panel: Axes, points: Sequence[Placed], crowd: Sequence[Placed], plane: Plane
+    panel: Axes, points: Sequence[Placed], cluster: Sequence[Placed], plane: Plane
 ) -> None:
     across, upward, _, _, sums = plane
     for point in points:
         _point(panel, *point)
-    # By the points alone: one wide interval must not push all of them into a corner.
+    # By the points alone, so that one wide interval does not squeeze all of them.
     left, right, low, high = _bounds(points)
     panel.set_xlim(left, right + _FOR_NAMES * (right - left))
     panel.set_ylim(low, high)
-    alone = [point for point in points if point not in crowd]
+    alone = [point for point in points if point not in cluster]
     names = [(point.cell.title, point.x.value, point.y.value) for point in alone]
-    if crowd:
-        left, right, low, high = _bounds(crowd)
+    if cluster:
+        left, right, low, high = _bounds(cluster)
         frame = Rectangle((left, low), right - left, high - low, fill=False, color=_GREY, zorder=2)
         panel.add_patch(frame)
-        names.append((f"{len(crowd)} methods, below", right, high))
+        names.append((f"{len(cluster)} methods, below", right, high))
     _name(panel, names)
     _finish(panel, across, upward)
     if sums:
         _draw_totals(panel)
 
 
-def _draw_crowd(panel: Axes, crowd: Sequence[Placed], plane: Plane) -> None:
-    """Draw the part of a plane where cells crowd, with their names in a column of its own."""
+def _draw_cluster(panel: Axes, cluster: Sequence[Placed], plane: Plane) -> None:
+    """Draw the part of a plane with a cluster of cells, their names in a column."""
     across, upward, _, _, _ = plane
-    for point in crowd:
+    for point in cluster:
         _point(panel, *point)
-    left, right, low, high = _bounds(crowd)
+    left, right, low, high = _bounds(cluster)
     column = right + 0.05 * (right - left)
     panel.set_xlim(left, right + 0.9 * (right - left))
     panel.set_ylim(low, high)
-    ordered = sorted(crowd, key=lambda point: -point.y.value)
+    ordered = sorted(cluster, key=lambda point: -point.y.value)
     for line, (cell, x, y) in enumerate(ordered):
         level = high - (line + 1) * (high - low) / (len(ordered) + 1)
         panel.annotate(
@@ -192,20 +192,20 @@ def _finish(panel: Axes, across: str, upward: str) -> None:
 
 
 def _bounds(points: Sequence[Placed]) -> tuple[float, float, float, float]:
-    """Return left, right, low and high with room around the points."""
+    """Return left, right, low and high with a margin around the points."""
     across = _around([point.x.value for point in points])
     return (*across, *_around([point.y.value for point in points]))
 
 
 def _around(values: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of an axis with room around values."""
+    """Return the ends of an axis with a margin around values."""
     low, high = min(values, default=0.0), max(values, default=0.0)
     room = 0.2 * (high - low) or 1.0
     return low - room, high + room
 
 
 def _draw_totals(panel: Axes) -> None:
-    """Draw lines of equal sums, on which methods differ in balance and in nothing else."""
+    """Draw lines of equal sums, along which methods differ in balance only."""
     left, right = panel.get_xlim()
     low, high = panel.get_ylim()
     for total in range(-10, 21):
@@ -243,9 +243,9 @@ def _errors(mean: Mean) -> list[list[float]] | None:
 
 
 def _name(panel: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Write each name beside its point, one under the other where points lie close together.
+    """Write each name beside its point; names of close points are stacked.
 
-    Names keep the order of their points from top to bottom, in which lines do not cross.
+    Names keep the vertical order of their points, so that lines do not cross.
     """
     panel.figure.draw_without_rendering()  # type: ignore[union-attr]
     low, high = panel.get_ylim()

@@ -1,4 +1,4 @@
-"""The settings of a benchmark: a training recipe, and what each cell changes in it."""
+"""The settings of a benchmark: a training recipe and its changes per cell."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class CellSettings(Settings):
     """One row of the table: a way to compose queries, trained as the base recipe says."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Names the cell's folder.")
-    title: str = Field(default="", description="What the table calls it; the name if left out.")
-    group: Literal["baseline", "ablation", "method"] = Field(description="What it is there for.")
+    title: str = Field(default="", description="Its name in the table; by default `name`.")
+    group: Literal["baseline", "ablation", "method"] = Field(description="Its group in the table.")
     overrides: dict[str, Any] = Field(
         default={}, description="Settings of the base recipe to change, by dotted name."
     )
@@ -28,12 +28,12 @@ class CellSettings(Settings):
         " align.",
     )
     compose: Literal["image", "text", "sum"] | None = Field(
-        default=None, description="Train nothing: compose so over the towers of `towers_of`."
+        default=None, description="Train nothing: compose this way over the towers of `towers_of`."
     )
 
     @property
     def label(self) -> str:
-        """What the table calls it."""
+        """Its name in the table."""
         return self.title or self.name
 
     @model_validator(mode="after")
@@ -46,7 +46,9 @@ class CellSettings(Settings):
 class BenchmarkRecipe(RecipeSettings):
     """A whole benchmark."""
 
-    command: Literal["benchmark"] = Field(default="benchmark", description="The command it is for.")
+    command: Literal["benchmark"] = Field(
+        default="benchmark", description="The command of the recipe."
+    )
     base: str = Field(description="The training recipe: the name of a shipped one, or a YAML file.")
     overrides: dict[str, Any] = Field(
         default={}, description="Settings of the base recipe to change in every cell."
@@ -58,14 +60,14 @@ class BenchmarkRecipe(RecipeSettings):
         default=None, description="The evaluation protocol; none: the dataset's first."
     )
     seeds: tuple[int, ...] = Field(
-        default=(0, 1, 2), min_length=1, description="Each cell is trained once with each."
+        default=(0, 1, 2), min_length=1, description="Each cell is trained once per seed."
     )
     compare_with: str = Field(
         default="tmcir", description="The cell that every other is compared with."
     )
     compare_by: tuple[str, ...] = Field(
         default=(),
-        description="The figures that are compared in the table; none: the protocol's headline.",
+        description="The figures that the table compares; none: the protocol's headline.",
     )
     cells: tuple[CellSettings, ...] = Field(min_length=1, description="The rows of the table.")
 
@@ -106,13 +108,13 @@ class BenchmarkRecipe(RecipeSettings):
         Raises:
             TMCIRError: There is no such cell.
         """
-        wanted = set()
+        chosen = set()
         for name in names:
             cell: CellSettings | None = self.cell(name)
             while cell is not None:
-                wanted.add(cell.name)
+                chosen.add(cell.name)
                 cell = None if cell.towers_of is None else self.cell(cell.towers_of)
-        return tuple(cell for cell in self.cells if cell.name in wanted)
+        return tuple(cell for cell in self.cells if cell.name in chosen)
 
 
 def load_benchmark(source: str | Path, overrides: Sequence[str] = ()) -> BenchmarkRecipe:
@@ -120,8 +122,8 @@ def load_benchmark(source: str | Path, overrides: Sequence[str] = ()) -> Benchma
 
     Args:
         source: Name of a shipped recipe, or a YAML file.
-        overrides: ``dotted.key=value``: settings of the benchmark, or, where it has none of that
-            name, of the base recipe in every cell.
+        overrides: ``dotted.key=value``: settings of the benchmark, or else of the base recipe in
+            every cell.
 
     Raises:
         TMCIRError: The recipe is unknown, for another command, or has errors; all are named.

@@ -21,7 +21,7 @@ from tmcir.evaluation import Report
 
 FORMAT = "tmcir-benchmark-1"
 GROUPS = {"baseline": "baselines", "ablation": "ablations", "method": "the method"}
-"""What the groups of cells are called, in the order of the table."""
+"""Titles of the groups of cells, in the order of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +30,18 @@ class CellResult:
 
     Attributes:
         name: Name of the cell.
-        title: What the table calls it.
+        title: Its name in the table.
         group: ``baseline``, ``ablation`` or ``method``.
-        method: How queries were composed; empty where no seed is finished.
+        method: The composition method; empty where no seed is finished.
         seeds: The finished seeds.
-        missing: Why the other seeds are missing, by seed.
+        missing: Why other seeds are missing, by seed.
         metrics: Figures in percent, by name.
-        comparisons: How it differs from the cell that all are compared with, by figure; empty for
-            that cell itself, and where no seed of both is finished.
+        comparisons: Its difference from the reference cell, by figure; empty for that cell itself,
+            and where the two have no seed in common.
         balance: Figures of balance, by name, in the units of ``tmcir.evaluation.balance.LABELS``.
-        trained: Weights that its own stages train; those of a shared stage align are not in it.
-        weights: Weights in all.
-        train_seconds: Mean over seeds of all training that leads to it, shared stages in.
+        trained: Number of weights that its own stages train, without a shared stage align.
+        weights: Number of weights of the model.
+        train_seconds: Mean over seeds of all its training, shared stages included.
         compose: Time to compose a query.
     """
 
@@ -67,13 +67,13 @@ class Results:
     Attributes:
         name: Name of the benchmark.
         dataset: Name of the dataset.
-        split: The split that was measured.
+        split: The measured split.
         protocol: The protocol.
-        headline: The figure that stands for all.
+        headline: The figure that summarises the protocol.
         queries: Number of queries.
         gallery: Number of gallery images.
-        seeds: The seeds that were asked for.
-        compared_with: The cell that the others are compared with.
+        seeds: All seeds of the run.
+        compared_with: The reference cell of comparisons.
         compared_by: The figures that the table compares.
         cells: The rows.
     """
@@ -121,7 +121,7 @@ def collect(
     failed: Mapping[Path, str],
     times: Mapping[str, ComposeTime],
 ) -> Results:
-    """Collect what the cells' folders hold; nothing is measured anew.
+    """Collect the reports in the cells' folders; nothing is measured again.
 
     Raises:
         TMCIRError: A report is broken, or no cell is finished.
@@ -168,7 +168,7 @@ class _Collector:
         }
 
     def any_report(self) -> Report:
-        """Return the report of some cell: dataset and protocol are those of all."""
+        """Return the report of some cell: dataset and protocol are the same in all."""
         for report in self._reports.values():
             if report.report is not None:
                 return report.report
@@ -177,7 +177,7 @@ class _Collector:
             for folder, job in self._jobs.items()
             if folder in self._failed
         )
-        raise TMCIRError(f"no cell came to an end: {reasons}")
+        raise TMCIRError(f"no cell finished: {reasons}")
 
     def cell(self, cell: CellSettings, time: ComposeTime | None) -> CellResult:
         """Return the row of a cell."""
@@ -213,12 +213,12 @@ class _Collector:
         return cell_folder(self._benchmark.folder, cell, seed)
 
     def _train_seconds(self, folder: Path) -> float:
-        """Return the time of a job and of all that it needs."""
+        """Return the training time of a job and of those that it depends on."""
         before = sum(self._train_seconds(needed) for needed in self._jobs[folder].needs)
         return before + self._reports[folder].train_seconds
 
     def _compare(self, cell: str, seeds: Sequence[int]) -> dict[str, Comparison]:
-        """Compare a cell with the one that all are compared with, by every figure of both."""
+        """Compare a cell with the reference cell by every figure of both."""
         other = self._benchmark.compare_with
         both = [seed for seed in seeds if self._folder(other, seed) in self._reports]
         if cell == other or not both:
@@ -242,14 +242,14 @@ class _Collector:
 def _difference(
     pairs: Sequence[tuple[dict[str, dict[str, Tensor]], ...]], task: str, name: str
 ) -> Tensor:
-    """Return the differences in a measure over seeds and queries, float64 [S, Q]."""
+    """Return the differences of a measure by seed and query, float64 [S, Q]."""
     return torch.stack([own[task][name] - other[task][name] for own, other in pairs])
 
 
 def _means(
     reports: Sequence[Report], figures: Callable[[Report], dict[str, float]]
 ) -> dict[str, Mean]:
-    """Return the means over seeds of all figures that every seed has."""
+    """Return the means over seeds of the figures that every seed has."""
     found = [figures(report) for report in reports]
     names = [name for name in found[0] if all(name in one for one in found)]
     return {name: mean_over_seeds([one[name] for one in found]) for name in names}

@@ -1,4 +1,4 @@
-"""Running a benchmark: its jobs in one process or in several, and the table of what is there."""
+"""Running a benchmark: its jobs in one process or several, and the table of results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tmcir.core.files import locked, require_writable
 from tmcir.evaluation.scoring import measure_names
 from tmcir.training import check_run
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def run_benchmark(
@@ -28,20 +28,19 @@ def run_benchmark(
     cells: Sequence[str] = (),
     seeds: Sequence[int] = (),
     processes: int = 1,
-    say: Say = lambda line: None,
+    log: Log = lambda line: None,
 ) -> Results:
     """Train and measure the cells, and write the table, its JSON file and its plots.
 
-    What a run before has finished is taken as it is; what it was killed at goes on. A cell that
-    fails is missing in the table, with the reason, and the others go on.
+    Finished jobs of an earlier run are kept, a started one resumes. A cell that fails is missing in
+    the table, with the reason, and the others continue.
 
     Args:
         benchmark: The recipe.
-        cells: Names of the cells to run, and with them those whose towers they start from; none:
-            all of them.
+        cells: Names of the cells to run; cells whose towers they start from are added. None: all.
         seeds: The seeds; none: those of the recipe.
         processes: Cells trained at once, each with its share of the cores.
-        say: Takes a line a finished job.
+        log: Called with one line per finished job.
 
     Raises:
         TMCIRError: The recipe does not fit its base or its data, the folder holds another
@@ -54,7 +53,7 @@ def run_benchmark(
     busy = f"{benchmark.folder}: another process runs a benchmark there"
     require_writable(benchmark.folder / "lock")
     with locked(benchmark.folder / "lock", busy):
-        failed = _run(jobs, processes, say)
+        failed = _run(jobs, processes, log)
         done = [job for job in jobs if job.cell is not None and job.finished]
         times = time_composing(done)
         results = collect(benchmark, chosen, seeds, jobs, failed, times)
@@ -63,7 +62,7 @@ def run_benchmark(
 
 
 def _check(benchmark: BenchmarkRecipe, jobs: Sequence[Job]) -> None:
-    """See that what is left to do could start: the data of one job are those of all."""
+    """Check that the remaining jobs can start; all of them share the data of one."""
     dataset = jobs[-1].open_dataset()  # the last is a cell
     dataset.check_protocol(benchmark.protocol)
     measures = measure_names(dataset, benchmark.protocol)
@@ -76,8 +75,8 @@ def _check(benchmark: BenchmarkRecipe, jobs: Sequence[Job]) -> None:
         check_run(left[0])
 
 
-def _run(jobs: Sequence[Job], processes: int, say: Say) -> dict[Path, str]:
-    """Do what is left of the jobs; return why those failed that did, by folder."""
+def _run(jobs: Sequence[Job], processes: int, log: Log) -> dict[Path, str]:
+    """Run the remaining jobs; return the reasons of failed ones by folder."""
     failed: dict[Path, str] = {}
     labels = {job.folder: job.label for job in jobs}
     left = [job for job in jobs if not job.finished]
@@ -92,9 +91,9 @@ def _run(jobs: Sequence[Job], processes: int, say: Say) -> dict[Path, str]:
                 if missing:
                     failed[job.folder] = f"{labels[missing[0]]}: {failed[missing[0]]}"
                     done += 1
-                    say(f"[{done}/{total}] {job.label}: failed: {failed[job.folder]}")
+                    log(f"[{done}/{total}] {job.label}: failed: {failed[job.folder]}")
                 elif processes == 1:
-                    running[_finished(_do_here(job))] = job
+                    running[_finished(_run_here(job))] = job
                 else:
                     running[pool.submit(run_in_process, job, job.folder / LOG, threads)] = job
             for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
@@ -102,7 +101,7 @@ def _run(jobs: Sequence[Job], processes: int, say: Say) -> dict[Path, str]:
                 done += 1
                 if reason is not None:
                     failed[job.folder] = reason
-                say(f"[{done}/{total}] {job.label}: {_outcome(job, reason)}")
+                log(f"[{done}/{total}] {job.label}: {_outcome(job, reason)}")
     return failed
 
 
@@ -116,11 +115,11 @@ def _finished(reason: str | None) -> Future[str | None]:
     return future
 
 
-def _do_here(job: Job) -> str | None:
-    """Do a job in this process, its output in its log; return why it failed, if it did."""
+def _run_here(job: Job) -> str | None:
+    """Run a job in this process, its output in its log; return why it failed, or None."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    with (job.folder / LOG).open("a", encoding="utf-8") as log, redirect_stdout(log):
-        return attempt(job, log)
+    with (job.folder / LOG).open("a", encoding="utf-8") as file, redirect_stdout(file):
+        return attempt(job, file)
 
 
 def _outcome(job: Job, reason: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What may be said of means over few seeds, and of the difference between two cells."""
+"""Means over few seeds, and differences between two cells, with their intervals."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ class Mean:
 
     Attributes:
         value: The mean.
-        low: Low end of its 95% interval by Student's t; None with one seed, of which nothing
-            follows for others.
+        low: Low end of its 95% interval by Student's t; None with one seed.
         high: High end.
         values: The value of each seed.
     """
@@ -35,13 +34,13 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How a cell differs from another in one figure, in percent.
+    """The difference of two cells in one figure, in percent.
 
     Attributes:
         difference: Mean difference over the seeds that both have.
         low: Low end of its 95% interval, by the bootstrap over seeds and queries.
         high: High end.
-        verdict: ``better`` or ``worse`` where the interval leaves out zero, else ``within noise``.
+        verdict: ``better`` or ``worse`` where the interval excludes zero, else ``within noise``.
     """
 
     difference: float

@@ -22,7 +22,7 @@ _NOT_THERE = "-"
 
 
 def table(results: Results) -> str:
-    """Return the page of results: the figures, the balance, and how to read both."""
+    """Return the page of results: the figures, the balance, and how to read them."""
     parts = [
         f"# {results.name}",
         f"{results.dataset} {results.split}, protocol {results.protocol}:"
@@ -32,9 +32,9 @@ def table(results: Results) -> str:
         _notes(results),
         "## Balance between image and text",
         _balance(results),
-        "A contribution is what the image or the text adds to the target's score, in standard"
-        " deviations of the scores of a ranking (Shapley values); what is ignored adds nothing."
-        " The other columns, cosines aside, are percent of the queries.",
+        "The contribution of image or text is what it adds to the target's score, in standard"
+        " deviations of a ranking's scores (Shapley values); a modality that is ignored adds 0."
+        " The other columns except cosines are percent of the queries.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -106,7 +106,7 @@ def _notes(results: Results) -> str:
 
 
 def _grouped(cells: Sequence[CellResult], rows: Sequence[list[str]], width: int) -> list[list[str]]:
-    """Put a line with the group's name before the first row of each group."""
+    """Insert a line with the group's title before the first row of each group."""
     found: list[list[str]] = []
     group = ""
     for cell, row in zip(cells, rows, strict=True):

@@ -1,4 +1,4 @@
-"""How long it takes to compose a query: all methods on the same queries, in one run."""
+"""Time of composing a query, for all methods on the same queries in one run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _WARM_UP, _REPEATS = 3, 21
 
 @dataclass(frozen=True, slots=True)
 class ComposeTime:
-    """Milliseconds a query, from the features of both towers to the query embedding.
+    """Milliseconds per query, from the features of both towers to the query embedding.
 
     Attributes:
-        single: Of one query alone, as a search has it.
-        batched: Of one among ``QUERIES`` that are composed at once.
+        single: For one query alone, as in a search.
+        batched: For one of ``QUERIES`` that are composed at once.
     """
 
     single: float
@@ -31,11 +31,10 @@ class ComposeTime:
 
 
 def time_composing(jobs: Sequence[Job]) -> dict[str, ComposeTime]:
-    """Return the time of each cell, by its name; its first finished seed is measured.
+    """Return the time of each cell by name, measured with its first finished seed.
 
-    The least of many repeats, one cell after the other: what is above it is the machine's doing
-    something else. The towers, which are the same for all methods, are not in it, except where a
-    method runs one again.
+    Minimum over repeats; anything above it is other load on the machine. The towers, which all
+    methods share, are not included, except where a method runs one again.
 
     Args:
         jobs: Finished jobs of cells, all on the same dataset.
@@ -58,13 +57,13 @@ def _time(job: Job) -> ComposeTime:
     one = torch.zeros(1, dtype=torch.long, device=model.device)
     with torch.inference_mode():
         single_image, single_text = image.select(one), text.select(one)
-        single = _least(model, lambda: compose(single_image, single_text))
-        batched = _least(model, lambda: compose(image, text))
+        single = _min_seconds(model, lambda: compose(single_image, single_text))
+        batched = _min_seconds(model, lambda: compose(image, text))
     return ComposeTime(1000 * single, 1000 * batched / len(triplets))
 
 
-def _least(model: TMCIR, work: Callable[[], object]) -> float:
-    """Return the least seconds of some work."""
+def _min_seconds(model: TMCIR, work: Callable[[], object]) -> float:
+    """Return the minimum over repeats of the time of some work."""
     seconds = []
     for repeat in range(_WARM_UP + _REPEATS):
         began = time.perf_counter()

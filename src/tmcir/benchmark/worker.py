@@ -1,7 +1,7 @@
-"""Doing a job in a process of its own, with its share of the cores.
+"""Running a job in a process of its own, with its share of the cores.
 
-The process reads a job from its input and writes {"failed": reason or null}. It ends when its input
-does, so that none outlives a killed benchmark.
+The process reads a job from stdin and writes {"failed": reason or null} to stdout. It exits when
+stdin closes, so that none outlives a killed benchmark.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def run_in_process(job: Job, log: Path, threads: int) -> str | None:
-    """Do a job in a new process; return why it failed, if it did.
+    """Run a job in a new process; return why it failed, or None.
 
     Args:
         job: The job.
-        log: Gets what the job prints.
+        log: File for the job's output.
         threads: Threads of its libraries.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def run_in_process(job: Job, log: Path, threads: int) -> str | None:
         )
         assert worker.stdin is not None and worker.stdout is not None
         try:
-            # The input stays open: its end is the end of this process.
+            # stdin stays open: when it closes, the process exits.
             worker.stdin.write(job.model_dump_json() + "\n")
             worker.stdin.flush()
             answer = worker.stdout.read()
@@ -65,7 +65,7 @@ def _end_with_input() -> None:
 
 
 def main() -> None:
-    """Do the job that the input holds."""
+    """Run the job that stdin holds."""
     job_text = sys.stdin.readline()
     threading.Thread(target=_end_with_input, daemon=True).start()
     with redirect_stdout(sys.stderr):
@@ -75,4 +75,4 @@ def main() -> None:
         failed = attempt(Job.model_validate_json(job_text), sys.stderr)
     sys.stdout.write(json.dumps({"failed": failed}))
     sys.stdout.flush()
-    os._exit(0)  # without waiting for the thread that waits for input
+    os._exit(0)  # without waiting for the thread that reads stdin

@@ -54,9 +54,9 @@ def quickstart(
 
 
 class _Console:
-    """Speaks to the person at the terminal."""
+    """Prints to the terminal."""
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         typer.echo(line)
 
     def progress(self, description: str) -> AbstractContextManager[Progress]:

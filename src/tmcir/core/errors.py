@@ -1,4 +1,4 @@
-"""Errors that a person can mend: one line that names what is wrong and the way out."""
+"""Errors that a person can fix: one line that names the problem and the way out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class UnknownItemError(TMCIRError):
 
 
 class QueryError(TMCIRError):
-    """A query that is well formed but points nowhere, or that this gallery cannot answer."""
+    """A well-formed query that names something missing, or that this gallery cannot answer."""
 
 
 def missing_package(error: ModuleNotFoundError) -> TMCIRError | None:
@@ -76,7 +76,7 @@ def _installed_requirements() -> list[str]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error of a library says, cut to one line; its kind where it says nothing."""
+    """Return the first line of an error's message, or its class name if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

@@ -47,9 +47,9 @@ class _ImageList(Record):
 class CIRCO(Dataset):
     """A split of CIRCO (METHOD.md section 6). Image names are COCO's ids as text.
 
-    The gallery is COCO's list of images. Where that file is missing the gallery is no more than
-    the images that the annotation names, ``complete`` is False and ``notes`` says so: figures
-    over such a gallery cannot be compared with anyone's.
+    The gallery is COCO's list of images. Where that file is missing, the gallery has only the
+    images that the annotation names, ``complete`` is False and ``notes`` says so: figures over such
+    a gallery cannot be compared with published ones.
 
     Args:
         root: Folder with ``annotations`` and ``COCO2017_unlabeled``.

@@ -27,7 +27,7 @@ class Triplet:
         answers: Every right answer. Empty means that ``target`` is the only one.
         subset: The other members of a CIRR image set, without the reference.
         kind: What kind of query this is (a changed attribute, a category); reports group by it.
-        training_texts: Texts that training draws from with equal chance. Empty means ``text``.
+        training_texts: Texts that training samples from uniformly. Empty means ``text``.
     """
 
     id: str
@@ -89,7 +89,7 @@ class Dataset(ABC):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of counts and reports must know, such as images that are left out."""
+        """What a reader of counts and reports must know, such as missing images."""
         return ()
 
     @abstractmethod
@@ -105,15 +105,15 @@ class Dataset(ABC):
         """Return the path of an image, or None where no file has that name."""
 
     def has_image(self, name: str) -> bool:
-        """Return whether ``find_image`` would find it; nothing is drawn to find out."""
+        """Return whether ``find_image`` would find it, without drawing anything."""
         return self.find_image(name) is not None
 
     def prepare(  # noqa: B027 - what lies in files is ready
         self, progress: Progress | None = None
     ) -> None:
-        """Make ready all images that are made on demand, as fast as the machine can.
+        """Make all images that are made on demand, in parallel.
 
-        Call it before all images are read one by one; a dataset of files has nothing to do.
+        Call it before reading all images one by one; a dataset of files does nothing.
 
         Args:
             progress: Called with images made so far, and to make.
@@ -154,8 +154,8 @@ class Dataset(ABC):
     def training_triplets(self, epoch: int) -> Sequence[Triplet]:
         """Return the triplets of a training epoch; the same for the same epoch, always.
 
-        In random order: annotation lists what is alike together, and batches of neighbours would
-        have the same negatives in every epoch.
+        In random order: annotation lists similar queries together, so that batches of neighbours
+        would have the same negatives in every epoch.
         """
         return random.Random(f"{self.name} {epoch}").sample(self.triplets, len(self.triplets))
 
@@ -164,20 +164,20 @@ class Dataset(ABC):
         return []
 
     def can_judge(self, name: str) -> bool:
-        """Return whether enough is known of an image for ``judge``; by default of none is."""
+        """Return whether ``judge`` can judge this image; by default it can judge none."""
         return False
 
     def judge(self, triplet: Triplet, name: str) -> Judgement:
-        """Say how well an image answers a query, as far as it does.
+        """Judge how well an image answers a query.
 
         Args:
             triplet: A query of this split.
             name: An image for which ``can_judge`` is true.
 
         Raises:
-            TMCIRError: Not enough is known of the image, or of the query.
+            TMCIRError: The attributes of the image or of the query are not known.
         """
-        raise TMCIRError(f"{self.name}: what image {name!r} shows is not known")
+        raise TMCIRError(f"{self.name}: the attributes of image {name!r} are not known")
 
     def check_protocol(self, protocol: str | None) -> str:
         """Return the protocol's name, the default for None.

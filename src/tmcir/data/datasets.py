@@ -10,8 +10,8 @@ from typing import Any
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.data.dataset import Dataset
 
-# Imported when it is opened: one dataset's module is never loaded for another.
-_HOMES = {
+# Imported when it is opened, so that no dataset loads the module of another.
+_CLASSES = {
     "fashion-iq": "tmcir.data.fashion_iq:FashionIQ",
     "cirr": "tmcir.data.cirr:CIRR",
     "circo": "tmcir.data.circo:CIRCO",
@@ -20,8 +20,8 @@ _HOMES = {
     "rendered": "tmcir.rendered.catalogue:RenderedCatalogue",
     "mixed": "tmcir.data.mixed:Mixed",
 }
-DATASETS = tuple(_HOMES)
-# Draws its images itself, into a folder that need not be there.
+DATASETS = tuple(_CLASSES)
+# Datasets that draw their images into a folder that need not exist.
 _DRAWN = frozenset(["rendered"])
 
 
@@ -42,13 +42,13 @@ def open_dataset(name: str, root: str | Path, split: str | None = None, **option
         >>> open_dataset("fashion-iq", "data/fashion-iq", "val", categories=["dress"])
     """
     name, _, categories = name.partition("/")
-    if name not in _HOMES:
-        raise unknown_choice("dataset", name, _HOMES)
+    if name not in _CLASSES:
+        raise unknown_choice("dataset", name, _CLASSES)
     if categories:
         if "categories" in options:
             raise TMCIRError(f"categories are given twice: {name}/{categories} and as an option")
         options["categories"] = categories
-    module, kind = _HOMES[name].split(":")
+    module, kind = _CLASSES[name].split(":")
     build = getattr(import_module(module), kind)
     _check_options(name, build, options)
     folder = Path(root).expanduser()
@@ -61,7 +61,7 @@ def open_dataset(name: str, root: str | Path, split: str | None = None, **option
 
 
 def is_there(name: str, folder: Path) -> bool:
-    """Return whether a dataset's folder is there, or need not be."""
+    """Return whether a dataset's folder exists, or need not exist."""
     return name in _DRAWN or folder.exists()
 
 

@@ -137,16 +137,16 @@ class FashionIQ(Dataset):
 def join_captions(first: str, second: str) -> str:
     """Return the text of a validation query: "{First} and {second}" (METHOD.md section 6).
 
-    This is, to the letter, what published results used: an empty caption (three queries have
-    one) leaves its side of the "and" empty.
+    Published results use exactly this text: an empty caption (three queries have one) leaves its
+    side of the "and" empty.
     """
     return f"{_strip(first).capitalize()} and {_strip(second)}"
 
 
 def training_forms(first: str, second: str) -> tuple[str, ...]:
-    """Return the four texts that training draws from (METHOD.md section 6).
+    """Return the four texts that training samples from (METHOD.md section 6).
 
-    Where one caption is empty, only the other is left: an empty text teaches nothing.
+    Where one caption is empty, only the other is used.
     """
     texts = [caption for caption in (_strip(first), _strip(second)) if caption]
     if len(texts) < 2:

@@ -22,21 +22,21 @@ KEYS = ("name", "root", "options", "rate", "optional")
 class Mixed(Dataset):
     """The same split of several datasets. Names begin with their part, as in ``rendered:a``.
 
-    An epoch of training is made of blocks, each of one part: in a batch from two parts, an image
-    of the other part is told from the right one by its style, and teaches nothing as a negative.
-    A part is gone through again and again, epoch by epoch of its own, and every epoch of the whole
-    takes the next blocks of it: ``rate`` times its size, in whole blocks. Every epoch is as long
-    as the first.
+    A training epoch consists of blocks of one part each: in a batch of two parts, style alone
+    separates the images of one part from those of the other, so that they are useless as negatives.
+    Each epoch takes ``rate`` times a part's size from it, in whole blocks, and continues where the
+    epoch before stopped; a part that is used up starts its own next epoch. All epochs have the same
+    length.
 
     Args:
         root: Folder to which the roots of parts are relative.
         split: The split of every part.
         parts: A mapping a part: ``name`` and ``root``, as for ``open_dataset``; further
-            ``options`` of that dataset; its ``rate``, epochs of the part in an epoch of the whole
-            (default: 1); and whether it is ``optional``: left out, with a note, where its folder
-            is not there (default: no).
-        block: Triplets in a block: the batch size, or a multiple of it, keeps batches pure.
-        seed: Fixes the order of blocks.
+            ``options`` of that dataset; its ``rate``, epochs of the part in an epoch of the mixture
+            (default: 1); and whether it is ``optional``: skipped, with a note, where its folder
+            does not exist (default: no).
+        block: Triplets in a block; a multiple of the batch size keeps batches within one part.
+        seed: Seed of the order of blocks.
 
     Raises:
         TMCIRError: There are no parts, one cannot be opened, or an option is malformed.
@@ -53,24 +53,24 @@ class Mixed(Dataset):
         block: int = BLOCK,
         seed: int = 0,
     ) -> None:
-        for option, value, least in (("block", block, 1), ("seed", seed, 0)):
-            if not isinstance(value, int) or value < least:
-                raise TMCIRError(f"mixed: {option} must be a whole number from {least}")
+        for option, value, minimum in (("block", block, 1), ("seed", seed, 0)):
+            if not isinstance(value, int) or value < minimum:
+                raise TMCIRError(f"mixed: {option} must be a whole number from {minimum}")
         self.root = Path(root)
         self.split = split
         self.block = block
         self.seed = seed
-        self._parts, self._left_out = _open_parts(self.root, split, parts)
+        self._parts, self._skipped = _open_parts(self.root, split, parts)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know: the parts that are left out, and the notes of the others."""
+        """What a reader must know: the skipped parts, and the notes of the others."""
         own = [f"{part.label}: {note}" for part in self._parts for note in part.dataset.notes]
-        return (*self._left_out, *own)
+        return (*self._skipped, *own)
 
     @cached_property
     def triplets(self) -> Sequence[Triplet]:  # type: ignore[override]
-        """All triplets of all parts, one part after the other, whatever their rates."""
+        """All triplets of all parts, one part after the other; rates do not count here."""
         return [part.outside(own) for part in self._parts for own in part.dataset.triplets]
 
     def training_triplets(self, epoch: int) -> Sequence[Triplet]:
@@ -99,7 +99,7 @@ class Mixed(Dataset):
         return part is not None and part.dataset.has_image(part.inside(name))
 
     def prepare(self, progress: Progress | None = None) -> None:
-        """Make ready the images of every part."""
+        """Prepare the images of every part."""
         for part in self._parts:
             part.dataset.prepare(progress)
 
@@ -117,10 +117,10 @@ class Mixed(Dataset):
         return part is not None and part.dataset.can_judge(part.inside(name))
 
     def judge(self, triplet: Triplet, name: str) -> Judgement:
-        """Let the image's own part judge it.
+        """Judge an image by its own part.
 
         Raises:
-            TMCIRError: No part has the image, or its part does not know enough of it.
+            TMCIRError: No part has the image, or its part cannot judge it.
         """
         part = self._part_of(name)
         if part is None:
@@ -139,12 +139,12 @@ class Mixed(Dataset):
 
 @dataclass(frozen=True)
 class _Part:
-    """A dataset among others.
+    """A dataset of the mixture.
 
     Attributes:
-        label: What its names begin with, unlike that of any other part.
+        label: Prefix of its names, unique among the parts.
         dataset: The dataset.
-        rate: Epochs of it in an epoch of the whole, above 0.
+        rate: Its epochs in an epoch of the mixture, above 0.
     """
 
     label: str
@@ -152,19 +152,19 @@ class _Part:
     rate: float
 
     def prefixed(self, name: str) -> str:
-        """Return a name of the dataset as it is called in the whole."""
+        """Return a name of the dataset as the mixture has it."""
         return f"{self.label}:{name}"
 
     def inside(self, name: str) -> str:
-        """Return a name of the whole as the dataset calls it."""
+        """Return a name of the mixture as the dataset has it."""
         return name.removeprefix(f"{self.label}:")
 
     def outside(self, triplet: Triplet) -> Triplet:
-        """Return a triplet of the dataset with the names of the whole."""
+        """Return a triplet of the dataset with the names of the mixture."""
         return _rename(triplet, self.prefixed)
 
     def tasks(self) -> list[Task]:
-        """Return the tasks of the dataset with the names of the whole."""
+        """Return the tasks of the dataset with the names of the mixture."""
         tasks = self.dataset.tasks()
         return [
             Task(
@@ -205,11 +205,11 @@ def _rename(triplet: Triplet, rename: Callable[[str], str]) -> Triplet:
 
 
 def _open_parts(root: Path, split: str, parts: Any) -> tuple[list[_Part], list[str]]:
-    """Open the parts, and say which are left out."""
+    """Open the parts, and say which are skipped."""
     if not isinstance(parts, list | tuple) or not parts:
         raise TMCIRError("mixed: the option parts must be a list such as [{name: N, root: DIR}]")
     opened: list[_Part] = []
-    left_out: list[str] = []
+    skipped: list[str] = []
     seen: Counter[str] = Counter()
     for number, part in enumerate(parts, start=1):
         _check_part(number, part)
@@ -217,14 +217,14 @@ def _open_parts(root: Path, split: str, parts: Any) -> tuple[list[_Part], list[s
         plain = name.partition("/")[0]
         seen[plain] += 1
         if part.get("optional", False) and not is_there(name, folder):
-            left_out.append(f"{name} is left out of the mixture: {folder}: no such folder")
+            skipped.append(f"{name} is skipped: {folder}: no such folder")
             continue
         dataset = open_dataset(name, folder, split, **part.get("options", {}))
         label = plain if seen[plain] == 1 else f"{plain}-{seen[plain]}"
         opened.append(_Part(label, dataset, part.get("rate", 1.0)))
     if not opened:
-        raise TMCIRError("mixed: none of its parts is there: " + "; ".join(left_out))
-    return opened, left_out
+        raise TMCIRError("mixed: none of its parts exists: " + "; ".join(skipped))
+    return opened, skipped
 
 
 def _check_part(number: int, part: Any) -> None:

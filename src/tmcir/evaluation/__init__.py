@@ -1,4 +1,4 @@
-"""Measuring: metrics, the field's protocols, reports, and files for test servers."""
+"""Evaluation: metrics, protocols, reports, and files for test servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
     "write_submission",
 ]
 
-_HOMES = {
+_MODULES = {
     "Balance": "tmcir.evaluation.balance",
     "Embeddings": "tmcir.evaluation.embedding",
     "embed": "tmcir.evaluation.embedding",
@@ -49,6 +49,6 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: `evaluate` loads the model's libraries."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'tmcir.evaluation' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -21,8 +21,8 @@ from tmcir.evaluation.metrics import answer_ranks, remove, score_chunks, top
 from tmcir.evaluation.protocols import GalleryIndex, Values
 
 SEED = 0
-# With fewer queries there are no three different ones to take image and text from.
-_FEWEST = 3
+# A query takes image and text from two others.
+_MIN_QUERIES = 3
 _IMAGE, _TEXT, _NEITHER = "image", "text", "neither"
 
 LABELS = {
@@ -40,7 +40,7 @@ LABELS = {
     "changed_too_much": "first results that change more than they keep, in percent",
     "missed_alike": "first results that miss as much of both, in percent",
 }
-"""Every figure by its name, with what it says."""
+"""Each figure and its description."""
 
 _PERCENT = (
     "reference_first",
@@ -73,11 +73,11 @@ class Balance:
 
 
 def swapped_tasks(tasks: Sequence[Task]) -> list[Task]:
-    """Return the queries that ``measure_balance`` needs embedded besides the tasks' own.
+    """Return the tasks that ``measure_balance`` needs embedded in addition to ``tasks``.
 
-    For each query three: with its image and another query's text, with its text and another
-    query's image, and with image and text of two others. The others are drawn once, by a fixed
-    seed. None of these tasks has a gallery.
+    Three for each query: its image with another query's text, its text with another query's image,
+    and image and text of two other queries. A fixed seed chooses the others. None of these tasks
+    has a gallery.
 
     Raises:
         TMCIRError: A task has fewer than three queries.
@@ -88,25 +88,25 @@ def swapped_tasks(tasks: Sequence[Task]) -> list[Task]:
 def measure_balance(embeddings: Embeddings, dataset: Dataset, task: Task) -> Values:
     """Return measures of each query's balance.
 
-    With v(S) the score of the target where the query knows the modalities S and has the others
-    from another query, the contributions are the Shapley values of the two-player game v, so that
-    they add up to v(both) - v(neither), and a modality that a method ignores contributes nothing:
+    Let v(S) be the score of the target for a query that has the modalities S of its own and the
+    others of another query. The contributions are the Shapley values of the two-player game v: they
+    add up to v(both) - v(neither), and a modality that a method ignores contributes 0:
 
         image: 1/2 [v(image) - v(neither)] + 1/2 [v(both) - v(text)]                           (6)
         text:  1/2 [v(text) - v(neither)]  + 1/2 [v(both) - v(image)]
 
-    A score is counted in standard deviations above the mean of the query's own ranking, which
-    makes it comparable between methods and models.
+    Scores are in standard deviations above the mean of the query's own ranking, so that methods and
+    models compare.
 
     Args:
         embeddings: Of the task, and of ``swapped_tasks``.
-        dataset: Judges first results where it knows the truth.
+        dataset: Judges first results where attributes are known.
         task: The task.
 
     Returns:
-        Measures by name, float64 [Q]. ``image_share`` is not among them, for it is no mean over
-        queries. Ranks of the reference are left out where one is not in the gallery, failures
-        where no image can be judged. Of several right answers the target counts.
+        Measures by name, float64 [Q]. ``image_share`` is not among them, because it is no mean over
+        queries. There are no ranks of the reference if one is not in the gallery, and no failures
+        if no image can be judged. Of several right answers, the target counts.
 
     Raises:
         TMCIRError: Embeddings are missing or not finite, or the task has fewer than three queries.
@@ -132,13 +132,13 @@ def measure_balance(embeddings: Embeddings, dataset: Dataset, task: Task) -> Val
 
 
 def shapley(neither: Tensor, image: Tensor, text: Tensor, both: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what image and text contribute, equation (6) of METHOD.md.
+    """Return the contributions of image and text, equation (6) of METHOD.md.
 
     Args:
-        neither: float [Q], the worth of knowing nothing.
-        image: float [Q], of knowing the image alone.
-        text: float [Q], of knowing the text alone.
-        both: float [Q], of knowing both.
+        neither: float [Q], the value of neither modality.
+        image: float [Q], that of the image alone.
+        text: float [Q], that of the text alone.
+        both: float [Q], that of both.
 
     Returns:
         float [Q] of the image, and of the text; they add up to ``both - neither``.
@@ -173,7 +173,7 @@ def target_scores(
         values, count = scores.double().masked_fill(~ranked, 0), ranked.sum(dim=1)
         mean = values.sum(dim=1) / count
         variance = ((values - mean[:, None]).square() * ranked).sum(dim=1) / count
-        # What is left of equal scores by rounding is no deviation.
+        # Rounding of equal scores is no deviation.
         deviation = variance.sqrt().masked_fill(variance < 1e-12, torch.inf)
         found.append((own - mean) / deviation)
     return torch.cat(found)
@@ -182,8 +182,8 @@ def target_scores(
 def summarise_balance(measured: Sequence[Values]) -> Balance:
     """Turn the measures of all queries of all tasks into figures with 95% intervals.
 
-    Every query counts alike, whatever its task. The share of the image is that of its mean
-    contribution in both means; it is left out where the two do not add up to more than nothing.
+    All queries of all tasks have the same weight. The share of the image is its mean contribution
+    over the sum of both means; it is omitted unless that sum is positive.
 
     Args:
         measured: What ``measure_balance`` returned for each task.
@@ -212,7 +212,7 @@ def summarise_balance(measured: Sequence[Values]) -> Balance:
 
 
 def _averaged(name: str, values: Tensor) -> Tensor:
-    """Return what is averaged over queries: ranks by their logarithm."""
+    """Return the values to average over queries: ranks become logarithms."""
     return values.log() if name in _RANKS else values
 
 
@@ -224,16 +224,16 @@ def _metric(name: str, mean: Tensor, samples: Tensor) -> Metric:
 
 
 def _swap(task: Task) -> dict[str, Task]:
-    """Return the task's queries that know the image alone, the text alone, and neither."""
+    """Return the task's queries with only their image, only their text, and neither."""
     triplets, count = task.triplets, len(task.triplets)
-    if count < _FEWEST:
+    if count < _MIN_QUERIES:
         raise TMCIRError(
             f"{task.name} has {count} queries: balance takes images and texts of other queries,"
-            f" and needs at least {_FEWEST}"
+            f" and needs at least {_MIN_QUERIES}"
         )
     order = list(range(count))
     random.Random(SEED).shuffle(order)
-    # In a ring in random order nobody is its own neighbour, and everybody is one of somebody.
+    # In a ring in random order no query is its own neighbour, and each is a neighbour once.
     ring = [triplets[place] for place in order]
     first = {one.id: two for one, two in zip(ring, ring[1:] + ring[:1], strict=True)}
     second = {one.id: two for one, two in zip(ring, ring[2:] + ring[:2], strict=True)}
@@ -272,7 +272,7 @@ def _ranks(queries: Tensor, texts: Tensor, gallery: Tensor, index: GalleryIndex)
 
 
 def _failures(judged: Sequence[Sequence[Judgement]] | None) -> Values:
-    """Tell by the first result of each query to which side it failed, if it did."""
+    """Return how the first result of each query fails, if it does."""
     if judged is None:
         return {}
     pairs = [(found[0].changed, found[0].kept) for found in judged]

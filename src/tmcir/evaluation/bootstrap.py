@@ -18,7 +18,7 @@ _CELLS = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure over queries, in percent unless it says otherwise, and its 95% interval."""
+    """A figure over queries and its 95% interval, in percent unless stated otherwise."""
 
     value: float
     low: float
@@ -29,15 +29,15 @@ class Metric:
 
 
 def resampled_means(values: Tensor, resamples: int = RESAMPLES, seed: int = SEED) -> Tensor:
-    """Return the means of random samples of the queries, drawn with replacement.
+    """Return the means of bootstrap samples of the queries.
 
-    Measures of one call share their samples, so differences and averages of their means keep
+    All measures of a call share their samples, so that differences and averages of their means keep
     the measures' correlation.
 
     Args:
         values: float64 [Q, M], M measures of Q queries; Q >= 1.
         resamples: B, the number of samples.
-        seed: Fixes the samples.
+        seed: Seed of the samples.
 
     Returns:
         float64 [B, M].
@@ -67,7 +67,7 @@ def resampled_differences(
         differences: For each task float64 [S, Q], of S seeds and the task's Q queries. Tasks count
             alike, whatever their numbers of queries; their samples have the same seeds.
         resamples: B, the number of samples.
-        seed: Fixes the samples.
+        seed: Seed of the samples.
 
     Returns:
         float64 [B].

@@ -1,4 +1,4 @@
-"""Embedding what an evaluation ranks: every image is encoded once."""
+"""Embedding the queries and galleries of an evaluation; every image is encoded once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tmcir.models.tmcir import TMCIR
 
 OWN_METHOD = "model"
-"""Stands for the model's own way to compose queries, whatever its name."""
+"""The name of the model's own composition method."""
 
 # Batches that may wait, decoded, for the encoder.
 _READ_AHEAD = 2
@@ -38,8 +38,8 @@ class Embeddings:
         image_rows: Row of each image by its name.
         queries: float32 [Q, D], L2-normalised, one row a query.
         query_rows: Row of each query by ``Triplet.id``.
-        texts: float32 [Q, D], L2-normalised, the embedding of each query's text alone; only
-            measures of balance need it.
+        texts: float32 [Q, D], L2-normalised, the embedding of each query's text alone; needed for
+            balance only.
     """
 
     images: Tensor
@@ -84,8 +84,8 @@ def embed(
 ) -> Embeddings:
     """Embed the queries and galleries of tasks.
 
-    Goes through all gallery and reference images once. The token embeddings that a fusion reads
-    are large, so the queries of a batch's images are composed at once and the tokens are let go.
+    Makes one pass over all gallery and reference images. Token embeddings are large, so the queries
+    of a batch's images are composed at once and the tokens are freed.
 
     Raises:
         TMCIRError: The method is unknown.
@@ -110,7 +110,7 @@ def embed(
                 for row, name in enumerate(names[start:end])
                 for triplet in queries.get(name, ())
             ]
-            # One image may have many queries: they too go in batches.
+            # An image may have many queries, so they are batched too.
             for first in range(0, len(pairs), batch_size):
                 chosen = pairs[first : first + batch_size]
                 texts = model.text_features([triplet.text for _, triplet in chosen])
@@ -129,10 +129,10 @@ def embed(
 
 
 def recompose(embeddings: Embeddings, tasks: Sequence[Task], method: str) -> Embeddings:
-    """Return the queries as a baseline composes them, over images and texts that are encoded.
+    """Compose the queries by a baseline from embeddings that exist.
 
     Args:
-        embeddings: What ``embed`` returned for these tasks, by whatever method.
+        embeddings: The result of ``embed`` for these tasks, by any method.
         tasks: The tasks.
         method: A baseline: image, text or sum.
 
@@ -140,7 +140,7 @@ def recompose(embeddings: Embeddings, tasks: Sequence[Task], method: str) -> Emb
         TMCIRError: The method is none of these, or an embedding is missing.
     """
     if method not in METHODS:
-        raise unknown_choice("method to compose by anew", method, METHODS)
+        raise unknown_choice("method to recompose by", method, METHODS)
     if embeddings.texts is None:
         raise TMCIRError("the embeddings lack those of the queries' texts")
     references = {triplet.id: triplet.reference for task in tasks for triplet in task.triplets}
@@ -178,10 +178,10 @@ def find_images(dataset: Dataset, names: Sequence[str]) -> list[Path]:
 
 
 def is_own(model: TMCIR, method: str) -> bool:
-    """Return whether a name stands for the model's own method, and not for a baseline.
+    """Return whether a name means the model's own method (True) or a baseline (False).
 
     Raises:
-        TMCIRError: It stands for neither.
+        TMCIRError: It means neither.
     """
     if method in (OWN_METHOD, model.method):
         return True
@@ -199,7 +199,7 @@ def _compose(
 
 
 def _queries_by_reference(tasks: Sequence[Task]) -> dict[str, list[Triplet]]:
-    """Return the queries by reference image, each query once even if several tasks have it."""
+    """Return the queries by reference image; a query of several tasks occurs once."""
     queries: dict[str, Triplet] = {}
     for triplet in (triplet for task in tasks for triplet in task.triplets):
         if queries.setdefault(triplet.id, triplet) != triplet:

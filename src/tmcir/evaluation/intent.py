@@ -1,8 +1,8 @@
 """Intent accuracy: does a result show what the text asks for, and keep the rest of the reference?
 
-Recall calls every wrong image equally wrong. Where attributes are known, its error has a side: an
-image that kept everything and changed nothing follows the reference too much, and one that changed
-what was asked and lost the rest follows the text too much (METHOD.md, equation 5).
+Recall counts every wrong image alike. Where attributes are known, errors have a direction: an image
+that keeps everything and changes nothing follows the reference too much, one that shows the change
+and loses the rest follows the text too much (METHOD.md, equation 5).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ LENGTH = 10
 def measure_intent(dataset: Dataset, task: Task, queries: Tensor, gallery: Tensor) -> Values:
     """Return changed@10 and kept@10: the means over a query's first ten results.
 
-    Images that cannot be judged have no place in the ranking, so that each query has ten results
-    (fewer only where the gallery has). Only these are judged, not the whole gallery.
+    Images that cannot be judged leave the ranking, so that each query has ten results (fewer only
+    in a smaller gallery). Only these are judged, not the whole gallery.
 
     Args:
         dataset: Judges the results.
@@ -53,19 +53,19 @@ def measure_intent(dataset: Dataset, task: Task, queries: Tensor, gallery: Tenso
 def judge_results(
     dataset: Dataset, task: Task, queries: Tensor, gallery: Tensor, length: int
 ) -> list[list[Judgement]] | None:
-    """Return how well the first images of each ranking answer its query, the best first.
+    """Judge the first images of each ranking, the best first.
 
-    Images that cannot be judged have no place in the ranking.
+    Images that cannot be judged leave the ranking.
 
     Args:
         dataset: Judges the results.
         task: The task.
         queries: float [Q, D].
         gallery: float [G, D].
-        length: Results a query; fewer only where the gallery has.
+        length: Results per query; fewer only in a smaller gallery.
 
     Returns:
-        Judgements a query, at least one; None where no image of the gallery can be judged.
+        Judgements per query, at least one; None where no image of the gallery can be judged.
 
     Raises:
         TMCIRError: A query has no result that can be judged, or an embedding is not finite.

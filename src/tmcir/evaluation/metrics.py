@@ -1,8 +1,8 @@
 """Ranking metrics on tensors: one value a query, ties broken by gallery order.
 
 Scores are float [Q, G]: Q queries, G gallery images in gallery order, higher is better. An image
-that leaves the ranking has the score -inf. NaN is an error: it compares as false with everything
-and would quietly count as found. Further letters: A answers, S subset members, K list length;
+that leaves the ranking has the score -inf. NaN is an error: every comparison with it is false, so
+that it would count as a hit. Further letters: A answers, S subset members, K list length;
 index tensors are long and padded with -1.
 """
 
@@ -17,14 +17,14 @@ from torch.nn.functional import pad
 from tmcir.core.errors import TMCIRError
 
 NEVER = 2**62
-"""Rank of an answer that is not in the ranking: no K reaches it."""
+"""Rank of an answer that is not in the ranking; greater than any K."""
 
-# Scores computed at once: 16 MB of float32, and a few times that while they are compared.
+# Scores computed at once: 16 MB of float32, and a few times as much for the comparisons.
 CELLS = 4_000_000
 
-# Matrix products take another kernel for a single row, and for the columns that are left over from
-# a multiple of their vector width: there, equal gallery images may get scores that differ in the
-# last bit, and ties would not be ties. So no product has either.
+# Matrix products use another kernel for a single row, and for columns beyond a multiple of the
+# vector width. Scores of equal images may then differ in the last bit, and ties would be lost:
+# inputs are padded so that no product has either.
 _ROWS, _WIDTH = 2, 16
 
 
@@ -61,7 +61,7 @@ def score_chunks(
 
 
 def remove(scores: Tensor, removed: Tensor) -> None:
-    """Take an image out of each query's ranking, in place.
+    """Remove an image from each query's ranking, in place.
 
     Args:
         scores: float [Q, G].
@@ -74,8 +74,8 @@ def remove(scores: Tensor, removed: Tensor) -> None:
 def answer_ranks(scores: Tensor, answers: Tensor) -> Tensor:
     """Return the rank of each query's best-ranked answer.
 
-    The rank is the number of images with a greater score, plus those with the same score that
-    come earlier in the gallery: what a stable sort would give, without sorting.
+    The rank is the number of images with a greater score, plus those with an equal score that come
+    earlier in the gallery: the result of a stable sort, without sorting.
 
     Args:
         scores: float [Q, G].
@@ -87,7 +87,7 @@ def answer_ranks(scores: Tensor, answers: Tensor) -> Tensor:
     Raises:
         TMCIRError: A score is NaN.
     """
-    _refuse_nan(scores)
+    _reject_nan(scores)
     own = scores.gather(1, answers.clamp(min=0))
     own = own.masked_fill(answers < 0, -torch.inf)
     best = own.amax(dim=1, keepdim=True)  # [Q, 1]
@@ -100,7 +100,7 @@ def answer_ranks(scores: Tensor, answers: Tensor) -> Tensor:
 
 
 def subset_scores(scores: Tensor, subset: Tensor) -> Tensor:
-    """Return scores in which only the members of each query's subset are left in the ranking.
+    """Return scores that keep only the members of each query's subset in the ranking.
 
     Args:
         scores: float [Q, G].
@@ -119,24 +119,24 @@ def subset_scores(scores: Tensor, subset: Tensor) -> Tensor:
 def top(scores: Tensor, k: int) -> Tensor:
     """Return the first k images of each ranking.
 
-    ``torch.topk`` orders equal scores as it likes, so each score is made unique: its bits, as a
-    whole number of the same order, followed by the place in the gallery.
+    ``torch.topk`` does not define the order of equal scores, so each score becomes a unique key:
+    its bits, as an integer of the same order, followed by the position in the gallery.
 
     Args:
         scores: float [Q, G]; compared as float32.
         k: Length of the lists, cut to G.
 
     Returns:
-        long [Q, k], best first; -1 where the ranking is shorter because images left it.
+        long [Q, k], best first; -1 where the ranking is shorter.
 
     Raises:
         TMCIRError: A score is NaN.
     """
-    _refuse_nan(scores)
+    _reject_nan(scores)
     count = scores.shape[1]
     values = scores.float() + 0.0  # -0.0 becomes 0.0: the two are equal, but their bits differ
     bits = values.contiguous().view(torch.int32)
-    # Negative floats grow towards zero as their bits, read as a whole number, fall.
+    # For negative floats the order of the bits, read as an integer, is reversed.
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
     order = torch.arange(count - 1, -1, -1, device=scores.device)
     keys = (ordered << 32) | order
@@ -172,6 +172,6 @@ def average_precision_at(ranked: Tensor, answers: Tensor, k: int) -> Tensor:
     return (precision * relevant).sum(dim=1) / (answers >= 0).sum(dim=1).clamp(max=k)
 
 
-def _refuse_nan(scores: Tensor) -> None:
+def _reject_nan(scores: Tensor) -> None:
     if bool(scores.isnan().any()):
         raise TMCIRError("a score is NaN: the model's weights or embeddings are broken")

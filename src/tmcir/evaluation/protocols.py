@@ -1,4 +1,4 @@
-"""The field's evaluation protocols (METHOD.md section 6): from embeddings to values a query."""
+"""Evaluation protocols (METHOD.md section 6): from embeddings to values per query."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Protocol:
     """How the queries of a task are scored.
 
     Attributes:
-        name: What reports and ``--protocol`` call it.
-        headline: The measure that stands for all of them, where one number is wanted.
+        name: Its name in reports and for ``--protocol``.
+        headline: The measure that summarises the protocol.
         measure: Takes a task, its queries' embeddings [Q, D] and its gallery's [G, D].
-        by_kind: Whether reports also list the kinds of query (``Triplet.kind``) of a task.
+        by_kind: Whether reports also list the kinds of query (``Triplet.kind``).
     """
 
     name: str
@@ -64,7 +64,7 @@ def right_answers(triplet: Triplet) -> tuple[str, ...]:
 
 
 class GalleryIndex:
-    """Turns image names into their places in a task's gallery.
+    """Maps image names to their positions in a task's gallery.
 
     Args:
         task: The task.
@@ -82,7 +82,7 @@ class GalleryIndex:
             raise TMCIRError(f"the gallery of {task.name} names an image twice")
 
     def places(self, names: Sequence[Sequence[str]]) -> Tensor:
-        """Return long [Q, most names a query], padded with -1.
+        """Return long [Q, maximum of names a query], padded with -1.
 
         Raises:
             TMCIRError: A name is not in the gallery.
@@ -188,7 +188,7 @@ def find_protocol(name: str) -> Protocol:
 def _rank(
     index: GalleryIndex, queries: Tensor, gallery: Tensor, answers: Tensor, length: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the best rank of some answers, long [Q], and the first images, long [Q, length]."""
+    """Return the best rank of the answers, long [Q], and the first images, long [Q, length]."""
     ranks, lists = [], []
     for rows, scores in score_chunks(queries, gallery, index.removed()):
         ranks.append(answer_ranks(scores, answers[rows]))

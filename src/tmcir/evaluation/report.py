@@ -46,16 +46,16 @@ class Report:
     Attributes:
         dataset: Name of the dataset.
         split: The split.
-        protocol: Name of the protocol; without it the figures mean nothing.
+        protocol: Name of the protocol.
         model: Name of the model.
-        method: How queries were composed: ``tmcir`` or a baseline.
-        headline: Name of the metric that stands for all of them.
+        method: The composition method, such as ``tmcir`` or ``sum``.
+        headline: Name of the metric that summarises the report.
         overall: Figures over all queries, or averaged over the categories.
-        parts: Figures a category or kind; empty where there is only one.
-        notes: What a reader must know.
-        resamples: Samples that the intervals rest on.
+        parts: Figures per category or kind; empty where there is only one.
+        notes: Facts that a reader must know, such as missing images.
+        resamples: Bootstrap samples of the intervals.
         seed: Seed of those samples.
-        balance: How far queries follow image and text, where that was asked for.
+        balance: How far queries follow image and text, where measured.
     """
 
     dataset: str
@@ -120,9 +120,7 @@ class Report:
             raise TMCIRError(f"{path}: {error}") from None
 
     def __str__(self) -> str:
-        """Return the report as a table of plain text: a column a part, or a row if that is less
-        wide.
-        """
+        """Return a plain-text table: one column per part, or one row if that is narrower."""
         head = (
             f"{self.dataset} {self.split}, protocol {self.protocol}; "
             f"model {self.model}, method {self.method}"
@@ -153,10 +151,10 @@ class Report:
 def summarise(
     measured: Sequence[tuple[Task, Values]], protocol: Protocol
 ) -> tuple[Part, list[Part]]:
-    """Turn values a query into the overall part and the parts.
+    """Summarise measures of queries as the overall part and its parts.
 
-    Several tasks are averaged with equal weight, whatever their numbers of queries, as the field
-    does; each is resampled on its own. A kind of query is a part of its task.
+    Several tasks are averaged with equal weight, independent of their numbers of queries, as is
+    usual; each is resampled on its own. Of a single task, the kinds of query are the parts.
 
     Raises:
         TMCIRError: A task has no queries.
@@ -211,7 +209,7 @@ def _part(
 def _measure_names(measured: Sequence[tuple[Task, Values]]) -> list[str]:
     if not measured:
         raise TMCIRError("there is nothing to evaluate: the dataset gives no tasks")
-    # What only some tasks have, because in the others no result can be judged, has no average.
+    # Measures that only some tasks have, because others have no judgements, have no average.
     return [name for name in measured[0][1] if all(name in values for _, values in measured)]
 
 

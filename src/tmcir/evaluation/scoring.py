@@ -1,4 +1,4 @@
-"""From a model and a dataset to a report."""
+"""Evaluating a model on a dataset."""
 
 from __future__ import annotations
 
@@ -41,17 +41,16 @@ def evaluate(
         model: The model.
         dataset: A split whose labels are known.
         protocol: One of ``dataset.protocols``; None takes the first.
-        method: ``model`` for the model's own method, whose name the report then gives; or a
-            baseline over its towers: image, text, sum.
+        method: ``model`` for the model's own method (the report has its name), or a baseline over
+            its towers: image, text, sum.
         batch_size: Images encoded at once.
         progress: Called after every batch of images.
-        balance: Whether to measure, too, how far the queries follow image and text.
+        balance: Also measure how far the queries follow image and text.
 
     Raises:
         TMCIRError: The protocol or method is unknown, the labels are hidden, or embeddings are
             not finite.
-        ImageError: Images are missing (all of them are counted before anything is encoded), or
-            one is broken.
+        ImageError: Images are missing (checked before anything is encoded), or one is broken.
     """
     tasks = _tasks(dataset, protocol)
     swapped = swapped_tasks(tasks) if balance else []
@@ -72,7 +71,7 @@ def evaluate_methods(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> list[Report]:
-    """Measure several methods over the same towers; each image and text is encoded once.
+    """Measure several methods over the same towers, encoding each image and text once.
 
     Args:
         model: The model.
@@ -83,7 +82,7 @@ def evaluate_methods(
         progress: Called after every batch of images.
 
     Returns:
-        A report a method, in their order, equal to that of ``evaluate``.
+        One report per method, in order, equal to that of ``evaluate``.
 
     Raises:
         TMCIRError: As ``evaluate``.
@@ -140,7 +139,7 @@ def report_of(
     model: str = "",
     method: str = OWN_METHOD,
 ) -> Report:
-    """Sum up what ``measure_queries`` returned; the other arguments are those of ``score``.
+    """Summarise the result of ``measure_queries``; the other arguments are those of ``score``.
 
     Raises:
         TMCIRError: The protocol is unknown, or a task has no queries.
@@ -163,7 +162,7 @@ def report_of(
 def measure_queries(
     embeddings: Embeddings, dataset: Dataset, protocol: str | None = None
 ) -> list[tuple[Task, Values]]:
-    """Return what a report sums up: of every task the measures of each query.
+    """Return the measures of each query, by task.
 
     Raises:
         TMCIRError: As ``score``.
@@ -181,7 +180,7 @@ def measure_names(dataset: Dataset, protocol: str | None = None) -> list[str]:
     rules = find_protocol(dataset.check_protocol(protocol))
     found = []
     for task in dataset.tasks(protocol):
-        # What a measure is called does not depend on what is measured.
+        # The names of measures do not depend on the queries.
         one = replace(task, triplets=task.triplets[:1])
         zeros = torch.zeros(len(task.gallery), 1)
         values = rules.measure(one, zeros[:1], zeros)

@@ -1,4 +1,4 @@
-"""Files for the test servers of CIRR and CIRCO, which keep the labels (METHOD.md section 6)."""
+"""Files for the test servers of CIRR and CIRCO, whose labels are hidden (METHOD.md section 6)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Submission = dict[str, Any]
 
 
 def open_hidden_split(name: str, root: str | Path, split: str | None = None) -> Dataset:
-    """Open a split that has a test server, and see that a submission for it is possible.
+    """Open a split that has a test server, and check that a submission is possible.
 
     Args:
         name: ``cirr`` or ``circo``.
@@ -80,7 +80,7 @@ def submit(
 
 
 def write_submission(embeddings: Embeddings, dataset: Dataset, folder: str | Path) -> list[Path]:
-    """Write the files that a test server takes; each is checked, and never half-written.
+    """Write the files of a test server, checked and atomically.
 
     Args:
         embeddings: Of all queries and gallery images of the dataset.
@@ -125,7 +125,7 @@ def build_submission(embeddings: Embeddings, dataset: Dataset) -> dict[str, Subm
 
 
 def require_gallery(dataset: Dataset) -> None:
-    """See that a submission for this dataset is possible.
+    """Check that a submission for this dataset is possible.
 
     Raises:
         TMCIRError: The dataset has no test server, or its gallery is not complete.
@@ -140,11 +140,11 @@ def require_gallery(dataset: Dataset) -> None:
 
 
 def validate_submission(content: Submission, dataset: Dataset) -> None:
-    """See that a file has the form that the test server takes.
+    """Check that a file has the format of the test server.
 
-    Every query has its list and nothing else is there; lists have the right length (cut where the
-    gallery is smaller), no image twice, and only images that may be ranked. CIRCO's images are
-    checked against COCO's list where that is at hand.
+    Every query must have a list, and nothing else may be there. Lists must have the right length
+    (less in a smaller gallery), no image twice, and only images of the ranking. CIRCO's images are
+    checked against COCO's list where that file exists.
 
     Args:
         content: The file's content.

@@ -21,10 +21,10 @@ def score_weights(
 ) -> tuple[str, list[tuple[float, float]]]:
     """Score q = normalise((1 - w) v_0 + w t_0) for weights w from 0 to 1.
 
-    Images and texts are encoded once, not once a weight.
+    Images and texts are encoded once for all weights.
 
     Args:
-        model: Its towers are used, whatever its method is.
+        model: Its towers are used; its own method is not.
         dataset: A split whose labels are known.
         values: Number of weights, evenly spaced, both ends in.
 

@@ -1,4 +1,4 @@
-"""Everything the package does, small, on this machine, without a network."""
+"""All jobs of the package, small, on this machine, without network."""
 
 from tmcir.quickstart.run import Console, Plan, QuickstartReport, quickstart
 

@@ -1,4 +1,4 @@
-"""A handful of queries over the catalogue, and what the gallery answers."""
+"""A few queries over the catalogue, and their results in the gallery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tmcir.gallery import Gallery, Hit
 from tmcir.models.tmcir import TMCIR, Explanation
 from tmcir.rendered.catalogue import SEVERAL, RenderedCatalogue
 
-#: Kinds of change that are asked for, one query each: what a sum of embeddings finds hard first.
+#: Kinds of change, one query each; those that a sum of embeddings finds hard come first.
 KINDS = ("formality", "trim", "sleeve", "colour", "pattern", SEVERAL)
 _RESULTS = 5
 
@@ -21,10 +21,10 @@ class Answer:
 
     Attributes:
         text: The modification text.
-        reference: The picture that it starts from.
+        reference: The reference picture.
         hits: The best results, without the reference itself.
-        right: For each of them whether it is what was asked for.
-        explanation: How the query came about.
+        right: Whether each of them is a right answer.
+        explanation: The explanation of the query.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Answer:
 
 
 def choose_queries(catalogue: RenderedCatalogue) -> list[Triplet]:
-    """Return the first query of each of ``KINDS``, whatever the model makes of it."""
+    """Return the first query of each of ``KINDS``, independent of the model."""
     first: dict[str, Triplet] = {}
     for triplet in catalogue.triplets:
         first.setdefault(triplet.kind, triplet)

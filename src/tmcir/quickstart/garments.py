@@ -1,4 +1,4 @@
-"""What is known of the rendered garments, as a metadata CSV such as a shop has."""
+"""The attributes of the rendered garments as a metadata CSV such as a shop has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page that a quickstart ends with: figures, queries, results, merge maps."""
+"""The page of the quickstart: figures, queries, results, merge maps."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def render_page(reports: Sequence[Report], answers: Sequence[Answer]) -> str:
     """Return an HTML page that needs nothing else.
 
     Args:
-        reports: An evaluation for each method, the first that of the model's own.
-        answers: What is shown.
+        reports: One evaluation per method, that of the model's own first.
+        answers: The queries to show.
     """
     first = reports[0].overall
     return render(

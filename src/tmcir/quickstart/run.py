@@ -1,6 +1,6 @@
-"""The steps of the quickstart: draw, edit, train, measure, index, search and show.
+"""The steps of the quickstart: draw, edit, train, measure, index and search.
 
-Each step takes up what an earlier run has finished, so that a run that was killed goes on.
+Each step keeps what an earlier run finished, so that a stopped run resumes.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ from tmcir.training import Recipe, load_recipe, train
 TRAIN_RECIPE = "quickstart"
 GENERATE_RECIPE = "quickstart-pseudo-targets"
 PAGE = "quickstart.html"
-METHODS = ("model", "sum", "image", "text")
+COMPARED = ("model", "sum", "image", "text")
 
 
 class Console(Protocol):
-    """How the quickstart speaks to a person."""
+    """Output of the quickstart for a person."""
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print a line."""
 
     def progress(self, description: str) -> AbstractContextManager[Progress]:
-        """Show how far a piece of work is."""
+        """Show the progress of a step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much the quickstart does: by default what two cores do in five minutes.
+    """Sizes of the quickstart; the defaults take two cores about five minutes.
 
     Attributes:
-        garments: Garments that are searched.
-        queries: Queries that are measured.
-        edits: Pseudo-targets.
+        garments: Number of garments to search.
+        queries: Number of queries to measure.
+        edits: Number of pseudo-targets.
         training: Settings of the recipe ``quickstart`` to change, as ``dotted.key=value``.
         generation: Settings of the recipe ``quickstart-pseudo-targets`` to change.
     """
@@ -65,13 +65,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class QuickstartReport:
-    """What a quickstart made and measured.
+    """The results of a quickstart.
 
     Attributes:
         page: The page with pictures, merge maps and figures.
         gallery: The gallery, ready to be searched.
         model: The folder of the model that was trained.
-        reports: An evaluation for each of ``METHODS``.
+        reports: An evaluation for each of ``COMPARED``.
         seconds: Time of this run.
         memory: Its peak memory in bytes.
     """
@@ -95,15 +95,15 @@ def quickstart(folder: Path, console: Console, plan: Plan | None = None) -> Quic
     """Draw a catalogue, make pseudo-targets, train, measure, index, search, and write a page.
 
     Args:
-        folder: Gets everything; made where it is missing.
-        console: Speaks to the person.
-        plan: How much to do.
+        folder: Folder of all results; created if missing.
+        console: Prints lines and progress.
+        plan: Sizes of the steps.
 
     Raises:
-        TMCIRError: The folder holds something else, another quickstart is at work in it, or it
+        TMCIRError: The folder holds something else, another quickstart is running in it, or it
             cannot be written.
     """
-    with locked(folder / ".lock", f"{folder}: another quickstart is at work in this folder"):
+    with locked(folder / ".lock", f"{folder}: another quickstart is running in this folder"):
         return _Quickstart(folder, console, plan or Plan()).run()
 
 
@@ -120,7 +120,7 @@ class _Quickstart:
         model = self.train(recipe)
         reports = self.measure(model, catalogue)
         gallery = self.index(model, recipe, catalogue)
-        self.console.say("6/6  answering queries")
+        self.console.print("6/6  answering queries")
         answers = [answer(gallery, model, catalogue, one) for one in choose_queries(catalogue)]
         write_text(self.folder / PAGE, render_page(reports, answers))
         return QuickstartReport(
@@ -133,7 +133,7 @@ class _Quickstart:
         )
 
     def recipe(self, aligned: bool) -> Recipe:
-        """Return the training recipe in this folder; without pseudo-targets it does not align."""
+        """Return the training recipe; without pseudo-targets, it has no stage align."""
         settings = [
             f"dataset.root={self.folder / 'catalogue'}",
             f"output={self.folder / 'training'}",
@@ -143,10 +143,10 @@ class _Quickstart:
         return load_recipe(TRAIN_RECIPE, settings if aligned else [*settings, "stages.align=null"])
 
     def draw(self) -> RenderedCatalogue:
-        """Draw the garments to learn from and those to search; return the latter."""
-        self.console.say("1/6  drawing a catalogue of garments")
+        """Draw the garments to train on and those to search; return the latter."""
+        self.console.print("1/6  drawing a catalogue of garments")
         dataset = self.recipe(aligned=True).dataset
-        with self.console.progress("garments to learn from") as progress:
+        with self.console.progress("garments to train on") as progress:
             dataset.open("train").prepare(progress)
         catalogue = RenderedCatalogue(
             dataset.root, "test", items=self.plan.garments, queries=self.plan.queries
@@ -156,38 +156,40 @@ class _Quickstart:
         return catalogue
 
     def edit(self) -> bool:
-        """Make pseudo-targets; return whether there are enough of them to align on."""
-        self.console.say("2/6  making pseudo-targets: diffusion edits garments as texts ask")
+        """Make pseudo-targets; return whether there are enough of them for stage align."""
+        self.console.print("2/6  making pseudo-targets: diffusion edits garments as texts say")
         target = self.folder / "pseudo-targets"
         places = [f"dataset.root={self.folder / 'catalogue'}", f"output={target}"]
         settings = load_generate_recipe(GENERATE_RECIPE, [*places, *self.plan.generation])
         if settings.editor.source not in shipped_names(EDITOR_INDEX):
-            self.console.say("     this version ships no editor: the rest runs without them")
+            self.console.print(
+                "     this version ships no editor: the rest runs without pseudo-targets"
+            )
             return False
         with self.console.progress("editing") as progress:
             report = generate(settings, limit=self.plan.edits, progress=progress)
-        self.console.say(f"     {report.kept:,} of {self.plan.edits:,} passed the filters")
+        self.console.print(f"     {report.kept:,} of {self.plan.edits:,} passed the filters")
         align = self.recipe(aligned=True).stages.align
         return align is not None and report.kept >= align.batch_size
 
     def train(self, recipe: Recipe) -> TMCIR:
-        """Train the shipped towers and their fusion a little further."""
+        """Train the shipped towers and their fusion further."""
         align = "aligning the towers on them, then " if recipe.stages.align else ""
-        self.console.say(f"3/6  training the shipped model: {align}fusing")
+        self.console.print(f"3/6  training the shipped model: {align}fusing")
         return load(train(recipe), device="cpu")
 
     def measure(self, model: TMCIR, catalogue: RenderedCatalogue) -> tuple[Report, ...]:
-        """Evaluate the model beside what needs no fusion, over the same towers."""
-        self.console.say("4/6  measuring on garments that it never saw")
+        """Evaluate the model and untrained baselines over the same towers."""
+        self.console.print("4/6  measuring on garments that are not in the training data")
         with self.console.progress("encoding") as progress:
-            reports = evaluate_methods(model, catalogue, METHODS, progress=progress)
+            reports = evaluate_methods(model, catalogue, COMPARED, progress=progress)
         for line in table(reports):
-            self.console.say(f"     {line}")
+            self.console.print(f"     {line}")
         return tuple(reports)
 
     def index(self, model: TMCIR, recipe: Recipe, catalogue: RenderedCatalogue) -> Gallery:
-        """Make a gallery of the garments, with what is known of them as metadata."""
-        self.console.say("5/6  indexing the catalogue")
+        """Make a gallery of the garments, with their attributes as metadata."""
+        self.console.print("5/6  indexing the catalogue")
         names = catalogue.tasks()[0].gallery
         garments = self.folder / "garments.csv"
         write_garments(garments, catalogue, names)

@@ -16,7 +16,7 @@ from tmcir.core.json_files import read_json
 from tmcir.core.progress import Progress
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
 from tmcir.rendered.changes import Change, kept_and_changed, kept_attributes
-from tmcir.rendered.collection import Collection, Item
+from tmcir.rendered.collection import CatalogueItem, Collection
 from tmcir.rendered.descriptions import describe
 from tmcir.rendered.garment import Garment
 from tmcir.rendered.grammar import modify
@@ -27,19 +27,19 @@ ITEMS = 4000
 QUERIES = 2000
 MANIFEST = "rendered.json"
 SEVERAL = "several"
-# Raised whenever pictures come out differently, so that old files are not taken for new ones.
+# Increment it whenever drawing changes, so that old pictures are not mixed with new ones.
 DRAWING = 1
 _TEXTS = 3
 _SIZES = (16, 4096)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """What a query asks for.
 
     Attributes:
-        changes: What must become different.
-        kept: The attributes in which the target has to be like the reference.
+        changes: The changes to the reference.
+        kept: The attributes in which the target must equal the reference.
     """
 
     changes: tuple[Change, ...]
@@ -47,7 +47,7 @@ class Asked:
 
 
 class RenderedCatalogue(Dataset):
-    """A split of the rendered catalogue. It needs no download: what is missing is drawn.
+    """A split of the rendered catalogue; pictures that are missing are drawn, not downloaded.
 
     Items come in families of a garment and its variants, so that a query's reference, its target
     and near misses of both are in the gallery. A query's answers are all items that satisfy what
@@ -55,9 +55,9 @@ class RenderedCatalogue(Dataset):
 
     Args:
         root: Folder for the pictures; made when the first is drawn.
-        split: ``train``, ``val`` or ``test``. No photo is in two splits; a garment may be, by
-            chance, as the same shirt is photographed twice.
-        seed: Fixes everything.
+        split: ``train``, ``val`` or ``test``. No photo is in two splits; equal garments may be,
+            as the same shirt may be photographed twice.
+        seed: Seed of garments, photos and queries.
         items: Number of photos of the split. More items begin with the same ones.
         queries: Number of queries of ``val`` and ``test``.
         image_size: Side of the pictures in pixels.
@@ -106,11 +106,11 @@ class RenderedCatalogue(Dataset):
         return [triplet for triplet, _ in self._queries.values()]
 
     def training_triplets(self, epoch: int) -> Sequence[Triplet]:
-        """Return a fresh draw of pairs and texts: every item is a reference, in random order.
+        """Sample pairs and texts: every item is a reference, in random order.
 
         Each pair is followed by its reverse, so that a batch has twice the queries for the same
-        images. Here the answers are only the photos of the target's very garment: training takes
-        answers of one query for alike in all others, which "longer sleeves" would not allow.
+        images. The answers are only the photos of the target's own garment: training treats the
+        answers of a query as equivalent, which those of "longer sleeves" are not.
         """
         generator = random.Random(f"rendered {self.seed} {self.split} epoch {epoch}")
         items = self._collection.items
@@ -129,7 +129,7 @@ class RenderedCatalogue(Dataset):
         return [Task(self.name, self.triplets, gallery, remove_reference=True)]
 
     def find_image(self, name: str) -> Path | None:
-        """Return the path of an item's picture, which is drawn where it is missing.
+        """Return the path of an item's picture, drawing it first where it is missing.
 
         Raises:
             TMCIRError: It cannot be written.
@@ -143,7 +143,7 @@ class RenderedCatalogue(Dataset):
         return photo.path
 
     def has_image(self, name: str) -> bool:
-        """Return whether the split has that item, drawn already or not."""
+        """Return whether the split has that item, whether its picture exists or not."""
         return name in self._collection.by_name
 
     def prepare(self, progress: Progress | None = None) -> None:
@@ -158,7 +158,7 @@ class RenderedCatalogue(Dataset):
         """Draw all pictures of the split that are missing.
 
         Args:
-            progress: Called with the number of pictures drawn so far, and of all that miss.
+            progress: Called with the number of pictures drawn so far, and of all missing ones.
             workers: Number of processes; None takes one per processor.
 
         Raises:
@@ -178,7 +178,7 @@ class RenderedCatalogue(Dataset):
         ]
 
     def garment_of(self, name: str) -> Garment:
-        """Return what an item is.
+        """Return the garment of an item.
 
         Raises:
             TMCIRError: This split has no such item.
@@ -187,7 +187,7 @@ class RenderedCatalogue(Dataset):
             raise TMCIRError(f"rendered {self.split}: no item {name!r}")
         return self._collection.by_name[name].garment
 
-    def changes_of(self, triplet_id: str) -> Asked:
+    def changes_of(self, triplet_id: str) -> Request:
         """Return what a query of ``val`` or ``test`` asks for.
 
         Raises:
@@ -198,11 +198,11 @@ class RenderedCatalogue(Dataset):
         return self._queries[triplet_id][1]
 
     def can_judge(self, name: str) -> bool:
-        """Return whether this split has such an item, and queries that say what they ask for."""
+        """Return whether this split has such an item, and queries with known changes."""
         return self.split != "train" and name in self._collection.by_name
 
     def judge(self, triplet: Triplet, name: str) -> Judgement:
-        """Say which of a query's changes an item shows, and what else stayed as it was.
+        """Judge how many of a query's changes an item shows, and how much else it keeps.
 
         Raises:
             TMCIRError: This split has no such item, or no such query.
@@ -213,13 +213,13 @@ class RenderedCatalogue(Dataset):
         return Judgement(changed, kept)
 
     @cached_property
-    def _queries(self) -> dict[str, tuple[Triplet, Asked]]:
+    def _queries(self) -> dict[str, tuple[Triplet, Request]]:
         """The queries of an evaluation split by their ids; none of ``train``."""
-        found: dict[str, tuple[Triplet, Asked]] = {}
+        found: dict[str, tuple[Triplet, Request]] = {}
         if self.split == "train":
             return found
         generator = random.Random(f"rendered {self.seed} {self.split} queries")
-        # Bounded: a tiny catalogue may not have as many different pairs.
+        # Bounded, because a tiny catalogue may have fewer different pairs.
         for _ in range(50 * self.queries):
             if len(found) == self.queries:
                 break
@@ -231,8 +231,8 @@ class RenderedCatalogue(Dataset):
         return found
 
     def _query(
-        self, reference: Item, target: Item, generator: random.Random
-    ) -> tuple[Triplet, Asked]:
+        self, reference: CatalogueItem, target: CatalogueItem, generator: random.Random
+    ) -> tuple[Triplet, Request]:
         asked = modify(reference.garment, target.garment, generator, self.typos)
         triplet = Triplet(
             id=f"{reference.name}-{target.name}",
@@ -243,9 +243,11 @@ class RenderedCatalogue(Dataset):
             kind=_kind_of(asked.changes),
         )
         kept = kept_attributes(reference.garment, asked.changes, target.garment)
-        return triplet, Asked(asked.changes, kept)
+        return triplet, Request(asked.changes, kept)
 
-    def _training_triplet(self, reference: Item, target: Item, generator: random.Random) -> Triplet:
+    def _training_triplet(
+        self, reference: CatalogueItem, target: CatalogueItem, generator: random.Random
+    ) -> Triplet:
         asked = [
             modify(reference.garment, target.garment, generator, self.typos) for _ in range(_TEXTS)
         ]
@@ -259,13 +261,13 @@ class RenderedCatalogue(Dataset):
             training_texts=tuple(dict.fromkeys(modification.text for modification in asked)),
         )
 
-    def _photo(self, item: Item) -> Photo:
+    def _photo(self, item: CatalogueItem) -> Photo:
         path = self.root / "images" / f"{item.name}{SUFFIX}"
         return Photo(path, item.garment, item.nuisance, self.image_size)
 
     @property
     def _manifest(self) -> dict[str, Any]:
-        """What all pictures of the folder have in common."""
+        """The settings that all pictures of the folder share."""
         return {"drawing": DRAWING, "seed": self.seed, "image_size": self.image_size}
 
     def _check_manifest(self) -> None:
@@ -287,8 +289,9 @@ def _kind_of(changes: Sequence[Change]) -> str:
     return changes[0].attribute if len(changes) == 1 else SEVERAL
 
 
-def _check_whole(option: str, value: int, least: int, most: int | None = None) -> None:
-    valid = isinstance(value, int) and value >= least and (most is None or value <= most)
+def _check_whole(option: str, value: int, minimum: int, maximum: int | None = None) -> None:
+    valid = isinstance(value, int) and value >= minimum
+    valid = valid and (maximum is None or value <= maximum)
     if not valid:
-        until = "" if most is None else f" to {most}"
-        raise TMCIRError(f"rendered: {option} must be a whole number from {least}{until}")
+        until = "" if maximum is None else f" to {maximum}"
+        raise TMCIRError(f"rendered: {option} must be a whole number from {minimum}{until}")

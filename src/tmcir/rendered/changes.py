@@ -54,7 +54,7 @@ class Change:
             raise TMCIRError(f"no such change: {self.attribute} {self.predicate} {self.value!r}")
 
     def satisfied_by(self, reference: Garment, candidate: Garment) -> bool:
-        """Return whether a garment is what this asks for, seen from the reference."""
+        """Return whether a garment shows this change, compared with the reference."""
         if self.predicate in ("more", "less"):
             old, new = _rank(reference, self.attribute), _rank(candidate, self.attribute)
             if old is None or new is None:
@@ -70,12 +70,12 @@ class Change:
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """The attributes that may differ because of this: its own, or those it follows from."""
+        """The attributes that may differ because of this change."""
         return DERIVED.get(self.attribute, (self.attribute,))
 
     @property
     def form(self) -> str:
-        """How it is asked: ``absolute``, ``relative``, ``additive`` or ``negative``."""
+        """Its form: ``absolute``, ``relative``, ``additive`` or ``negative``."""
         return {"equals": "absolute", "has": "additive", "has not": "negative"}.get(
             self.predicate, "relative"
         )
@@ -86,8 +86,8 @@ def kept_attributes(
 ) -> tuple[str, ...]:
     """Return the attributes that must stay as they are in the reference.
 
-    An attribute may differ where a change touches it, or where a change rules its old value out:
-    the skirt of a dress has no sleeves, and a shirt in a solid colour has no second one.
+    An attribute may differ where a change touches it or excludes its old value: a skirt made from a
+    dress has no sleeves, and a solid shirt has no second colour.
     """
     touched = {name for change in changes for name in change.touched}
     governed = {name for attribute in touched for name in GOVERNED.get(attribute, ())}
@@ -102,14 +102,14 @@ def kept_attributes(
 def differences(reference: Garment, target: Garment) -> tuple[str, ...]:
     """Return the attributes that a text must name to lead from one garment to another.
 
-    Not all that differ: what a named one rules out goes without saying.
+    Attributes that follow from a named one (a skirt has no sleeves) are not among them.
     """
-    told: list[Change] = []
+    named: list[Change] = []
     for name in ATTRIBUTES:
         value = target.value(name)
-        if reference.value(name) != value and name in kept_attributes(reference, told, target):
-            told.append(Change(name, "equals", value))
-    return tuple(change.attribute for change in told)
+        if reference.value(name) != value and name in kept_attributes(reference, named, target):
+            named.append(Change(name, "equals", value))
+    return tuple(change.attribute for change in named)
 
 
 def is_answer(reference: Garment, changes: Iterable[Change], candidate: Garment) -> bool:
@@ -124,7 +124,7 @@ def is_answer(reference: Garment, changes: Iterable[Change], candidate: Garment)
 def kept_and_changed(
     reference: Garment, changes: Iterable[Change], result: Garment
 ) -> tuple[float, float]:
-    """Return how well a result follows the text and how well it follows the reference.
+    """Return the shares of changes that a result shows and of attributes that it keeps.
 
     Returns:
         The share of the changes that the result satisfies, and the share of the attributes that

@@ -1,4 +1,4 @@
-"""The garments of a split: families of one garment and its variants, each in a photo of its own."""
+"""The items of a split: families of a garment and its variants, one photo each."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tmcir.rendered.sampling import random_edit, sample_garment
 FAMILY = 8
 _FROM_BASE_SHARE = 0.7
 _ONE_EDIT_SHARE = 0.7
-_CHANGES_AT_MOST = 3
+_MAX_CHANGES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class CatalogueItem:
     """One photo of the catalogue."""
 
     name: str
@@ -34,33 +34,34 @@ class Collection:
     of a smaller one.
 
     Args:
-        seed: Fixes everything.
+        seed: Seed of all items.
         split: Its name is a part of the seed, so that no two splits share a photo.
         count: Number of items.
     """
 
     def __init__(self, seed: int, split: str, count: int) -> None:
-        self.items: list[Item] = []
+        self.items: list[CatalogueItem] = []
         for family in range(-(-count // FAMILY)):
             garments = _family(random.Random(f"rendered {seed} {split} family {family}"))
             for garment in garments[: count - len(self.items)]:
                 number = len(self.items)
                 photo = random.Random(f"rendered {seed} {split} photo {number}")
                 name = f"{split}-{number:06d}"
-                self.items.append(Item(name, garment, Nuisance.sample(photo)))
+                self.items.append(CatalogueItem(name, garment, Nuisance.sample(photo)))
         self.by_name = {item.name: item for item in self.items}
         self._number = {item.name: number for number, item in enumerate(self.items)}
         self._alike: dict[Garment, list[str]] = defaultdict(list)
-        self._by_kind: dict[object, list[Item]] = defaultdict(list)
+        self._by_kind: dict[object, list[CatalogueItem]] = defaultdict(list)
         for item in self.items:
             self._alike[item.garment].append(item.name)
             self._by_kind[item.garment.kind].append(item)
             self._by_kind[item.garment.kind, item.garment.colour].append(item)
 
-    def partner(self, item: Item, generator: random.Random) -> Item | None:
-        """Draw a member of an item's family that differs from it; None where all are alike.
+    def partner(self, item: CatalogueItem, generator: random.Random) -> CatalogueItem | None:
+        """Sample a different member of an item's family; None where all are equal.
 
-        The fewer changes it takes to get there, the likelier; many only where nothing is nearer.
+        Members that need fewer changes are likelier; those that need more than three are sampled
+        only where there is no nearer one.
         """
         first = self._number[item.name] // FAMILY * FAMILY
         others = [
@@ -70,20 +71,20 @@ class Collection:
         ]
         if not others:
             return None
-        most = max(min(count for count, _ in others), _CHANGES_AT_MOST)
-        near = [(count, other) for count, other in others if count <= most]
+        limit = max(min(count for count, _ in others), _MAX_CHANGES)
+        near = [(count, other) for count, other in others if count <= limit]
         return generator.choices([other for _, other in near], [count**-2 for count, _ in near])[0]
 
     def alike(self, garment: Garment) -> tuple[str, ...]:
-        """Return the names of all items that are photos of just such a garment."""
+        """Return the names of all items with this garment."""
         return tuple(self._alike[garment])
 
     def answers(self, reference: Garment, changes: Sequence[Change]) -> tuple[str, ...]:
-        """Return the names of all items that a query asks for, in the collection's order."""
+        """Return the names of all items that answer a query, in the collection's order."""
         touched = {name for change in changes for name in change.touched}
         candidates = self.items
         if "kind" not in touched:
-            # Only these can be answers; looking at all takes a hundred times as long.
+            # Only these can be answers; checking all items takes a hundred times as long.
             key = reference.kind if "colour" in touched else (reference.kind, reference.colour)
             candidates = self._by_kind.get(key, [])
         return tuple(
@@ -92,10 +93,10 @@ class Collection:
 
 
 def _family(generator: random.Random) -> list[Garment]:
-    """Draw a garment, its variants, and one of them again for a second photo.
+    """Sample a garment, its variants, and one of them again for a second photo.
 
-    Some variants are edited twice. What is between the two edits is a member too: seen from the
-    first, it is right in one of two things that a text asks for.
+    Some variants are edited twice. The garment between the two edits is a member too: compared
+    with the first, it has one of two changes that a text asks for.
     """
     base = sample_garment(generator)
     garments = [base]

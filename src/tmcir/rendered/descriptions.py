@@ -1,4 +1,4 @@
-"""Texts that describe a garment, for learning which words go with which picture."""
+"""Texts that describe a garment, to learn which words belong to which picture."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _figures(garment: Garment) -> list[str]:
 
 
 def _parts(garment: Garment, generator: random.Random) -> list[str]:
-    """Return what a garment has, as nouns that follow "with"."""
+    """Return the parts of a garment, as nouns that follow "with"."""
     found = []
     if garment.sleeve is not None:
         found.append(words.SLEEVE_NOUNS.get(garment.sleeve, "no sleeves"))
@@ -66,7 +66,7 @@ def _parts(garment: Garment, generator: random.Random) -> list[str]:
 
 
 def _tags(garment: Garment) -> list[str]:
-    """Return what a shop would list."""
+    """Return tags as a shop lists them."""
     tags = [f"{garment.fit} fit"]
     if garment.sleeve is not None:
         tags.append(words.SLEEVE_NOUNS.get(garment.sleeve, "sleeveless"))

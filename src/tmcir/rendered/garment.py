@@ -1,4 +1,4 @@
-"""A garment: its attributes, checked against each other, and what follows from them."""
+"""A garment: its attributes, checked against each other, and those derived from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tmcir.rendered.vocabulary import (
     VOCABULARIES,
     Closure,
     Fit,
-    Kind,
+    GarmentKind,
     Length,
     Neckline,
     Pattern,
@@ -27,7 +27,7 @@ from tmcir.rendered.vocabulary import (
 
 @dataclass(frozen=True, slots=True)
 class Garment:
-    """What is known of a garment. An attribute that its kind lacks is None, "none" or False.
+    """The attributes of a garment. One that its kind lacks is None, "none" or False.
 
     Attributes:
         kind: What it is.
@@ -47,7 +47,7 @@ class Garment:
         TMCIRError: A value is unknown, or this kind cannot have it.
     """
 
-    kind: Kind
+    kind: GarmentKind
     colour: Colour
     pattern: Pattern = "solid"
     second_colour: Colour | None = None
@@ -102,15 +102,15 @@ class Garment:
 
     @property
     def busyness(self) -> int:
-        """How much goes on in the pattern, from 0 for a solid one."""
+        """How busy the pattern is, from 0 for a solid one."""
         return BUSYNESS[self.pattern]
 
     @property
     def lightness(self) -> int:
-        """How light the colour is, from 0 for the darkest."""
+        """How light the colour is, from 0 (dark)."""
         return lightness_of(self.colour)
 
 
 def second_colours(colour: Colour, pattern: Pattern) -> tuple[Colour | None, ...]:
-    """Return what the colour of a pattern may be: none for a solid one, else one that shows."""
+    """Return the colours that a pattern may have: None for a solid one."""
     return (None,) if pattern == "solid" else cast(tuple[Colour | None, ...], contrasting(colour))

@@ -1,8 +1,8 @@
-"""Modification texts: what differs between two garments, said in many ways and always true.
+"""Modification texts: the differences of two garments in many wordings, all of them true.
 
-A text is made in two steps. First it is chosen what is asked for: a colour may be named or only be
-called darker, a part may be added, removed or replaced. Then each of these changes becomes a
-phrase, and the phrases a sentence.
+A text is made in two steps. The first chooses what to ask for: a colour may be named or only be
+called darker, a part may be added, removed or replaced. The second turns each of these changes into
+a phrase, and the phrases into a sentence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAMED_FIGURES_SHARE = 0.5
 _MERGED_SHARE = 0.6
 _SHARED = ("with ", "has ", "is ", "in ", "give it ", "add ", "make it ")
 _NOTHING = {"closure": "none", "trim": "none", "belt": False, "pockets": False, "pattern": "solid"}
-# What is compared where an attribute is not named.
+# The comparison that can replace an attribute's value.
 _RELATIVE = {
     "sleeve": "sleeve",
     "length": "length",
@@ -32,8 +32,8 @@ _RELATIVE = {
     "colour": "lightness",
     "pattern": "busyness",
 }
-# After these, a word that is left out would be read wrongly: "is red instead of blue and long",
-# "with no pockets and buttons".
+# After these, a text without the repeated word would be ambiguous: "is red instead of blue and
+# long", "with no pockets and buttons".
 _AMBIGUOUS = (" instead of ", " rather than ", " not ", " no ")
 
 _MODIFIER_FRAMES = (
@@ -84,8 +84,8 @@ def modify(
 
     Args:
         reference: What the text changes.
-        target: What it asks for; it satisfies all changes, and is otherwise like the reference.
-        generator: The source of chance.
+        target: What the text asks for; it satisfies all changes and otherwise equals the reference.
+        generator: Random generator.
         typos: Share of the longer words that are misspelt.
 
     Raises:
@@ -162,7 +162,7 @@ def _compared(attribute: str, reference: Garment, target: Garment) -> list[Chang
 
 
 def _has_new_figures(reference: Garment, target: Garment, changes: Sequence[Change]) -> bool:
-    """Return whether a pattern is named whose colour can be told along with it, but need not."""
+    """Return whether a text names a pattern and may, but need not, name its new colour too."""
     named = {change.attribute: change for change in changes}
     return (
         "pattern" in named
@@ -186,7 +186,7 @@ def _units(changes: Sequence[Change], reference: Garment, target: Garment) -> li
 
 
 def _merged(parts: list[str]) -> list[str]:
-    """Leave out words that repeat: ``with a belt and (with) pockets``, ``is red and (is) long``."""
+    """Drop repeated words: ``with a belt and (with) pockets``, ``is red and (is) long``."""
     merged = parts[:1]
     for previous, part in pairwise(parts):
         shared = next((w for w in _SHARED if part.startswith(w) and previous.startswith(w)), "")

@@ -1,4 +1,4 @@
-"""What differs between two photos of one garment and must not matter to a search."""
+"""What differs between two photos of one garment and must not change a search."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Nuisance:
 
     @classmethod
     def sample(cls, generator: random.Random) -> Nuisance:
-        """Draw the circumstances of a photo."""
+        """Sample the circumstances of a photo."""
         return cls(
             background=RGB.parse(generator.choice(_BACKGROUNDS)),
             light=generator.uniform(-1.0, 1.0),

@@ -78,7 +78,7 @@ BLACK = RGB(0.0, 0.0, 0.0)
 WHITE = RGB(1.0, 1.0, 1.0)
 INK = RGB.parse("#15131a")
 
-# From the darkest shade over the usual one to the lightest.
+# The darkest, the usual and the lightest shade.
 _SHADES: dict[Colour, tuple[str, str, str]] = {
     "black": ("#19191b", "#232326", "#2e2d31"),
     "grey": ("#7f8388", "#90949a", "#a1a3a7"),
@@ -112,8 +112,8 @@ LEVELS: tuple[tuple[Colour, ...], ...] = (
 )
 _LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 
-# Below this distance a pattern could not be told from its ground on a thumbnail.
-_LEAST_CONTRAST = 0.33
+# Below this distance a pattern does not stand out from its ground on a thumbnail.
+_MIN_CONTRAST = 0.33
 
 
 def shade_of(colour: Colour, shade: float) -> RGB:
@@ -131,8 +131,8 @@ def lightness_of(colour: Colour) -> int:
 
 @cache
 def contrasting(colour: Colour) -> tuple[Colour, ...]:
-    """Return the colours that a pattern on this one can have and still be seen."""
+    """Return the colours in which a pattern stands out from this one."""
     ground = shade_of(colour, 0.5)
     return tuple(
-        other for other in COLOURS if ground.distance(shade_of(other, 0.5)) > _LEAST_CONTRAST
+        other for other in COLOURS if ground.distance(shade_of(other, 0.5)) > _MIN_CONTRAST
     )

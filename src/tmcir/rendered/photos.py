@@ -1,4 +1,4 @@
-"""Drawing pictures into files: each is whole or not there, and many are drawn by all processors."""
+"""Drawing pictures into files, atomically and in parallel processes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tmcir.rendered.nuisance import Nuisance
 SUFFIX = ".jpg"
 _QUALITY = 92
 _CHUNK = 16
-# Below this, starting another process takes longer than it saves.
-_WORTH_A_POOL = 100
+# With fewer pictures, starting processes takes longer than it saves.
+_MIN_FOR_POOL = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A picture that is to be drawn, and the file that it is drawn into."""
+    """A picture to draw, and its file."""
 
     path: Path
     garment: Garment
@@ -35,7 +35,7 @@ class Photo:
 
 
 def draw_photo(photo: Photo) -> None:
-    """Draw one picture, by renaming a finished temporary file onto its place.
+    """Draw one picture into its file, atomically.
 
     Raises:
         TMCIRError: The file cannot be written.
@@ -75,7 +75,7 @@ def draw_photos(
         TMCIRError: A file cannot be written, or a process ended before its time.
     """
     count = _processors() if workers is None else workers
-    if count < 2 or len(photos) < _WORTH_A_POOL:
+    if count < 2 or len(photos) < _MIN_FOR_POOL:
         for done, photo in enumerate(photos, start=1):
             draw_photo(photo)
             _report(progress, done, len(photos))
@@ -88,9 +88,9 @@ def draw_photos(
                 _report(progress, done, len(photos))
     except BrokenProcessPool:
         raise TMCIRError(
-            "the processes that draw pictures ended: a script that draws many must have all it"
-            " does under `if __name__ == '__main__':`, because each of them imports it; or the"
-            " machine has too little memory for so many"
+            "the processes that draw pictures ended: a script that draws many must keep its code"
+            " under `if __name__ == '__main__':`, because each process imports the script; or the"
+            " machine has too little memory for so many processes"
         ) from None
 
 

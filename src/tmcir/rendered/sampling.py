@@ -12,16 +12,16 @@ from tmcir.rendered.vocabulary import ATTRIBUTES, KINDS, values_of
 
 # Plain things are more common than decorated ones, as in a shop.
 _WEIGHTS: dict[Any, float] = {"solid": 3.0, "none": 3.0, False: 2.0, "regular": 1.5}
-# The order in which values are drawn: what decides comes before what it decides.
+# The order of sampling: an attribute comes before those whose choices depend on it.
 _ORDER = ("kind", "colour", "pattern", "second_colour")
 
 
 def sample_garment(generator: random.Random, **fixed: Any) -> Garment:
-    """Draw a valid garment.
+    """Sample a valid garment.
 
     Args:
-        generator: The source of chance.
-        fixed: Attributes that are given, such as ``kind="dress"``.
+        generator: Random generator.
+        fixed: Values of some attributes, such as ``kind="dress"``.
 
     Raises:
         TMCIRError: No garment has these values together.
@@ -30,10 +30,10 @@ def sample_garment(generator: random.Random, **fixed: Any) -> Garment:
 
 
 def edit_garment(garment: Garment, generator: random.Random, **values: Any) -> Garment:
-    """Return a garment with other values, and everything else as it was where that is possible.
+    """Return a garment with other values; its other attributes stay where the new values allow.
 
-    What the new values rule out (a skirt has no sleeves), and what they make possible for the
-    first time (dots have a colour), is drawn anew.
+    Attributes that the new values exclude (a skirt has no sleeves) or add (dots have a colour) are
+    sampled.
 
     Raises:
         TMCIRError: No garment has these values together.
@@ -43,9 +43,9 @@ def edit_garment(garment: Garment, generator: random.Random, **values: Any) -> G
 
 
 def random_edit(garment: Garment, generator: random.Random, changes: int = 1) -> Garment:
-    """Return a garment that differs in one to ``changes`` attributes that are chosen at random.
+    """Return a garment that differs in one to ``changes`` random attributes.
 
-    Attributes that follow from these, such as the colour of new dots, may differ as well.
+    Attributes that depend on these, such as the colour of new dots, may differ as well.
     """
     able = [name for name in ATTRIBUTES if len(garment.choices(name)) > 1]
     chosen = generator.sample(able, min(changes, len(able)))

@@ -11,11 +11,11 @@ _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
 def misspell(text: str, generator: random.Random, rate: float) -> str:
-    """Return a text with some of its words misspelt.
+    """Return a text with some words misspelt.
 
     Args:
         text: Any text.
-        generator: The source of chance.
+        generator: Random generator.
         rate: Probability, for every word of four letters or more; 0 leaves the text alone and
             draws nothing from ``generator``.
     """

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from tmcir.core.errors import unknown_choice
 from tmcir.rendered.palette import COLOURS
 
-Kind = Literal[
+GarmentKind = Literal[
     "dress",
     "skirt",
     "shirt",
@@ -32,7 +32,7 @@ Fit = Literal["slim", "regular", "loose"]
 Closure = Literal["none", "buttons", "zip"]
 Trim = Literal["none", "lace", "ruffle", "piping", "embroidery"]
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[GarmentKind, ...] = get_args(GarmentKind)
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 SLEEVES: tuple[Sleeve, ...] = get_args(Sleeve)
 NECKLINES: tuple[Neckline, ...] = get_args(Neckline)
@@ -85,7 +85,7 @@ _EITHER = (False, True)
 _TEXTILE = tuple(name for name in PATTERNS if name != "graphic print")
 _EDGINGS: tuple[Trim, ...] = ("none", "piping", "embroidery", "ruffle")
 
-_OWN: dict[Kind, dict[str, tuple[Any, ...]]] = {
+_OWN: dict[GarmentKind, dict[str, tuple[Any, ...]]] = {
     "dress": {
         "pattern": PATTERNS,
         "sleeve": SLEEVES,
@@ -184,7 +184,7 @@ _OWN: dict[Kind, dict[str, tuple[Any, ...]]] = {
     },
 }
 
-KIND_FORMALITY: dict[Kind, int] = {
+KIND_FORMALITY: dict[GarmentKind, int] = {
     "hoodie": 0,
     "T-shirt": 1,
     "shorts": 1,
@@ -238,7 +238,7 @@ GOVERNED: dict[str, tuple[str, ...]] = {
 }
 
 
-def values_of(kind: Kind, attribute: str) -> tuple[Any, ...]:
+def values_of(kind: GarmentKind, attribute: str) -> tuple[Any, ...]:
     """Return the values that an attribute may have on a kind of garment.
 
     ``second_colour`` depends on colour and pattern instead: see `garment.second_colours`.

@@ -6,7 +6,7 @@ from tmcir.rendered.garment import Garment
 from tmcir.rendered.vocabulary import (
     Closure,
     Fit,
-    Kind,
+    GarmentKind,
     Length,
     Neckline,
     Pattern,
@@ -88,7 +88,7 @@ TRIM_GIVEN: dict[Trim, str] = {
 }
 
 
-def kind_with_article(kind: Kind) -> str:
+def kind_with_article(kind: GarmentKind) -> str:
     """Return a kind as it follows a verb: ``a skirt``, ``trousers``."""
     return kind if kind in PLURAL_KINDS else f"a {kind}"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tmcir.rendered.garment import Garment
-from tmcir.rendered.vocabulary import Fit, Kind, Length, Neckline
+from tmcir.rendered.vocabulary import Fit, GarmentKind, Length, Neckline
 
 Hem = Literal["straight", "shirttail", "rib", "flounce", "waist"]
 
@@ -45,7 +45,7 @@ class TopStyle:
     flare: float = 1.0
 
 
-_TOPS: dict[Kind, TopStyle] = {
+_TOPS: dict[GarmentKind, TopStyle] = {
     "shirt": TopStyle(74, "shirttail", ease=0.5, waist=0.97, flare=1.0),
     "T-shirt": TopStyle(67, "straight", waist=0.98),
     "blouse": TopStyle(62, "flounce", waist=0.88, flare=1.22),

@@ -9,7 +9,7 @@ from tmcir.rendered.drawing.cut import Cut, Piece, Pocket
 from tmcir.rendered.drawing.geometry import Line, Point, direction, mirrored
 from tmcir.rendered.drawing.measures import Torso, legs_of, skirt_of, sleeves_of, torso_of
 from tmcir.rendered.garment import Garment
-from tmcir.rendered.vocabulary import Kind, Neckline
+from tmcir.rendered.vocabulary import GarmentKind, Neckline
 
 Arms = tuple[float, float]
 
@@ -124,7 +124,7 @@ def _trousers(garment: Garment, arms: Arms) -> Cut:
     )
 
 
-_TAILORS: dict[Kind, Callable[[Garment, Arms], Cut]] = {
+_TAILORS: dict[GarmentKind, Callable[[Garment, Arms], Cut]] = {
     "dress": _dress,
     "skirt": _skirt,
     "shirt": _top,
