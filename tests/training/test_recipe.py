@@ -62,7 +62,7 @@ def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
     message = str(caught.value)
     assert "stages.fuse.epoch: unknown setting, did you mean 'epochs'?" in message
     assert "stages.fuse.batch_size" in message
-    assert "model: give either source or build" in message
+    assert "model: give one of source, build and dual" in message
     assert "name: " in message
     assert "\n" not in message
 

@@ -159,7 +159,7 @@ def test_frozen_towers_stay_as_they_are(catalogue: Path, tmp_path: Path) -> None
     before, after = (tmcir.load(folder, device="cpu").state_dict() for folder in (first, second))
     changed = {key for key in before if not torch.equal(before[key], after[key])}
     assert {key for key in changed if key.startswith("encoder.")} <= {"encoder.clip.logit_scale"}
-    assert any(key.startswith("fusion.") for key in changed)
+    assert any(key.startswith("composer.") for key in changed)
 
 
 def test_over_frozen_towers_a_run_learns_from_views(catalogue: Path, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_run_goes_on_from_towers_or_from_a_whole_model(
     path = write_recipe(tmp_path / "b.yaml", catalogue, model=model, stages={"fuse": hardly})
     second = train(load_recipe(path))
     before, after = (tmcir.load(folder, device="cpu").state_dict() for folder in (first, second))
-    name = "fusion.token_input.weight"
+    name = "composer.reader.token_input.weight"
     assert torch.allclose(before[name], after[name], atol=1e-5) == kept
     towers = [key for key in before if key.startswith("encoder.clip.text_model")]
     assert all(torch.allclose(before[key], after[key], atol=1e-5) for key in towers)

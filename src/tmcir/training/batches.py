@@ -8,7 +8,7 @@ unique images, S image side, L text tokens.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from tmcir.core.hashing import stable_number
 from tmcir.models.encoders import Encoder
 from tmcir.models.features import ImageFeatures, TextTokens
-from tmcir.training.images import Images
+from tmcir.training.images import Images, States
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ class Batch:
     """B pairs and the images that they name, each image once.
 
     Attributes:
-        images: float [U, 3, S, S], normalised; or what a frozen tower made of U images.
+        images: float [U, 3, S, S], normalised; or states of U images, encoded before.
         text: Tokens of B texts.
         target: long [B], row of ``images`` that a pair's image, or its target image, is.
         reference: long [B], row of the reference image; None in the alignment stage.
         groups: long [B], equal where two pairs must not be negatives of each other.
     """
 
-    images: Tensor | ImageFeatures
+    images: Tensor | States
     text: TextTokens
     target: Tensor
     reference: Tensor | None
@@ -58,15 +58,15 @@ class Batch:
 
     def image_features(self, encoder: Encoder) -> ImageFeatures:
         """Return the features of the U images, encoded now where they are pixels."""
-        if isinstance(self.images, ImageFeatures):
-            return self.images
-        return encoder.image_features(self.images)
+        if isinstance(self.images, Tensor):
+            return encoder.image_features(self.images)
+        return encoder.features_of(self.images)
 
     def to(self, device: torch.device) -> Batch:
         """Return the same batch on ``device``."""
         reference = None if self.reference is None else self.reference.to(device)
         return Batch(
-            self.images.to(device),
+            _map(self.images, lambda tensor: tensor.to(device)),
             self.text.to(device),
             self.target.to(device),
             reference,
@@ -83,7 +83,7 @@ class Batch:
         named = target if reference is None else torch.cat([reference, target])
         used, inverse = named.unique(return_inverse=True)
         return Batch(
-            images=_rows(self.images, used),
+            images=_map(self.images, lambda tensor: tensor[used]),
             text=self.text.select(rows),
             target=inverse[-len(target) :],
             reference=None if reference is None else inverse[: len(target)],
@@ -117,8 +117,8 @@ def make_batch(samples: Sequence[Sample], encoder: Encoder, images: Images, seed
     )
 
 
-def _rows(images: Tensor | ImageFeatures, index: Tensor) -> Tensor | ImageFeatures:
-    return images.select(index) if isinstance(images, ImageFeatures) else images[index]
+def _map(images: Tensor | States, change: Callable[[Tensor], Tensor]) -> Tensor | States:
+    return change(images) if isinstance(images, Tensor) else tuple(change(one) for one in images)
 
 
 @lru_cache(maxsize=65536)

@@ -149,22 +149,37 @@ def _batches(
 
 
 def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, Any]]:
-    """Split what is trained by towers and method, and by matrices (decayed) and the rest."""
-    tower_rate = settings.tower_learning_rate
-    tower_rate = settings.learning_rate if tower_rate is None else tower_rate
+    """Split what is trained by its rate, and by matrices (decayed) and the rest.
+
+    The towers have a rate of their own; heads that are trained from nothing have that of the
+    method, or one of their own.
+    """
+    encoder, rate = model.encoder, settings.learning_rate
+    tower_rate = rate if settings.tower_learning_rate is None else settings.tower_learning_rate
+    head_rate = rate if settings.head_learning_rate is None else settings.head_learning_rate
     if settings.lora is None:
-        model.encoder.requires_grad_(tower_rate > 0)
-    model.encoder.logit_scale.requires_grad_(True)
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
+        encoder.requires_grad_(tower_rate > 0)
+        encoder.freeze(settings.frozen_stages, settings.frozen_depthwise)
+    for name in encoder.head_names:
+        encoder.get_submodule(name).requires_grad_(head_rate > 0)
+    encoder.logit_scale.requires_grad_(True)
+    heads = {id(one) for name in encoder.head_names for one in _parameters(encoder, name)}
+    towers = {id(one) for one in encoder.parameters()} - heads - {id(encoder.logit_scale)}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
         if parameter.requires_grad:
-            tower = name.startswith("encoder.") and not name.endswith("logit_scale")
-            groups.setdefault((tower, parameter.ndim >= 2), []).append(parameter)
+            own = tower_rate if id(parameter) in towers else rate
+            own = head_rate if id(parameter) in heads else own
+            groups.setdefault((own, parameter.ndim >= 2), []).append(parameter)
     return [
         {
             "params": parameters,
-            "lr": tower_rate if tower else settings.learning_rate,
+            "lr": own,
             "weight_decay": settings.weight_decay if matrix else 0.0,
         }
-        for (tower, matrix), parameters in groups.items()
+        for (own, matrix), parameters in groups.items()
     ]
+
+
+def _parameters(module: nn.Module, name: str) -> list[nn.Parameter]:
+    return list(module.get_submodule(name).parameters())

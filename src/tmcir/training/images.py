@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from tmcir.core.hashing import stable_number
-from tmcir.models.features import ImageFeatures
 from tmcir.models.tmcir import TMCIR
 
 READ_CHUNK = 256
@@ -27,11 +26,15 @@ TOKEN_DTYPE = torch.float16
 Item = TypeVar("Item")
 
 
+States = tuple[Tensor, ...]
+"""What the frozen part of an encoder made of U images, see ``Encoder.image_states``."""
+
+
 class Images(Protocol):
     """Gives a step its images."""
 
-    def draw(self, names: Sequence[str], seed: str) -> Tensor | ImageFeatures:
-        """Return pixels, normalised float32 [U, 3, S, S], or features of U images.
+    def draw(self, names: Sequence[str], seed: str) -> Tensor | States:
+        """Return pixels, normalised float32 [U, 3, S, S], or encoded states of U images.
 
         Args:
             names: The images.
@@ -181,9 +184,9 @@ class Crops:
 class EncodedViews:
     """Views of every image that a frozen tower encoded once; each step samples one of them.
 
-    The first view is the whole image, as in a gallery; the others are random crops. The towers
-    must not change any more. The store's memory limit holds for the features, too; images beyond
-    it are encoded again when they are needed.
+    The first view is the whole image, as in a gallery; the others are random crops. What is cached
+    is the output of the encoder's frozen part, which must not change any more. The store's memory
+    limit holds for the cache, too; images beyond it are encoded again when they are needed.
 
     Args:
         store: Reads the images.
@@ -209,8 +212,8 @@ class EncodedViews:
         self._augmentation = augmentation
         self._seed = seed
         self._device = device or torch.device("cpu")
-        encoder = store.encoder
-        size = encoder.embedding_size * (4 + encoder.image_tokens * TOKEN_DTYPE.itemsize)
+        side = store.encoder.preprocessor.size
+        size = sum(state.nbytes for state in self._encode(torch.zeros(1, 3, side, side)))
         self._cache = _Cache(self._views, store.limit // (count * size), ENCODE_CHUNK)
 
     def encode(self, names: Iterable[str]) -> None:
@@ -221,29 +224,31 @@ class EncodedViews:
         """
         self._cache.fill(names)
 
-    def draw(self, names: Sequence[str], seed: str) -> ImageFeatures:
-        """Return the features of one view of each image, float32 on the device; see ``Images``."""
+    def draw(self, names: Sequence[str], seed: str) -> States:
+        """Return the states of one view of each image, float32 on the device; see ``Images``."""
         chosen = torch.randint(self._count, (len(names),), generator=seeded(seed)).tolist()
-        drawn = list(zip(self._cache.get(names), chosen, strict=True))
-        return ImageFeatures(
-            pooled=torch.stack([features.pooled[view] for features, view in drawn]),
-            tokens=torch.stack([features.tokens[view] for features, view in drawn]),
-        ).to(self._device, torch.float32)
+        drawn = zip(self._cache.get(names), chosen, strict=True)
+        states = zip(*([state[view] for state in states] for states, view in drawn), strict=True)
+        return tuple(torch.stack(one).to(self._device, torch.float32) for one in states)
 
-    def _views(self, names: Sequence[str]) -> list[ImageFeatures]:
-        """Encode all views of some images: pooled [V, D] and tokens [V, P, D] of each."""
+    def _views(self, names: Sequence[str]) -> list[States]:
+        """Encode all views of some images: states of V rows each."""
         images = self._store.get(names).to(self._device)
         normalise = self._store.encoder.preprocessor.normalise
         views = []
         for view in range(self._count):
             crops = images.float() if view == 0 else self._crops(images, names, view)
-            with torch.no_grad(), self._autocast():
-                features = self._store.encoder.image_features(normalise(crops))
-            tokens = features.tokens.to("cpu", TOKEN_DTYPE)
-            views.append(ImageFeatures(features.pooled.cpu(), tokens))
-        pooled = torch.stack([features.pooled for features in views], dim=1)  # [U, V, D]
-        tokens = torch.stack([features.tokens for features in views], dim=1)  # [U, V, P, D]
-        return [ImageFeatures(*both) for both in zip(pooled, tokens, strict=True)]
+            views.append(self._encode(normalise(crops)))
+        states = [torch.stack(one, dim=1) for one in zip(*views, strict=True)]  # [U, V, ...] each
+        return list(zip(*states, strict=True))
+
+    def _encode(self, pixels: Tensor) -> States:
+        """Return the states of pixels on the CPU, as they are cached."""
+        with torch.no_grad(), self._autocast():
+            states = self._store.encoder.image_states(pixels.to(self._device))
+        return tuple(
+            one.to("cpu", TOKEN_DTYPE if one.ndim > 2 else torch.float32) for one in states
+        )
 
     def _crops(self, images: Tensor, names: Sequence[str], view: int) -> Tensor:
         """Crop each image by a seed of its own, so that the rest of the chunk does not matter."""

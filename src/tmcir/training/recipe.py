@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tmcir.data.settings import RunSettings
+from tmcir.models.encoders.dual import DualSource
 from tmcir.runs.recipes import load_settings
 from tmcir.runs.settings import OptimiserSettings, Settings
 from tmcir.training.methods import MethodSettings
@@ -57,6 +58,9 @@ class ModelSettings(Settings):
         description="Keep the source's method, not only its towers; give no method then.",
     )
     build: TowerSettings | None = Field(default=None, description="Towers built from nothing.")
+    dual: DualSource | None = Field(
+        default=None, description="A pretrained image backbone and text model with new heads."
+    )
     method: MethodSettings = Field(
         default=MethodSettings(), description="How queries are composed: a name, or with settings."
     )
@@ -73,8 +77,8 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _one_of(self) -> ModelSettings:
-        if (self.source is None) == (self.build is None):
-            raise ValueError("give either source or build")
+        if [self.source, self.build, self.dual].count(None) != 2:
+            raise ValueError("give one of source, build and dual")
         if self.keep_method and self.source is None:
             raise ValueError("keep_method needs a source, whose method it keeps")
         if self.keep_method and "method" in self.model_fields_set:
@@ -105,6 +109,22 @@ class StageSettings(OptimiserSettings):
         ge=0,
         description="Peak rate of the towers; none: as learning_rate, 0: frozen.",
     )
+    head_learning_rate: float | None = Field(
+        default=None,
+        ge=0,
+        description="Peak rate of the heads of a dual encoder; none: as learning_rate, 0: frozen.",
+    )
+    frozen_stages: int = Field(
+        default=0,
+        ge=0,
+        description="First stages of a dual encoder's image backbone that stay frozen while the"
+        " rest of the towers is trained: of an EfficientNet-Lite up to 7, of others 1 for all.",
+    )
+    frozen_depthwise: bool = Field(
+        default=False,
+        description="Freeze the depthwise kernels of an EfficientNet-Lite, whose gradients are"
+        " most of a step's time on a CPU.",
+    )
     min_crop: float = Field(
         default=0.8,
         gt=0,
@@ -118,9 +138,9 @@ class StageSettings(OptimiserSettings):
     views: int | None = Field(
         default=None,
         ge=1,
-        description="Frozen towers only, and many times as fast: encode each image once as this"
-        " many views (the whole image plus views - 1 random crops) and sample one per step; none:"
-        " encode new crops in every step.",
+        description="Frozen towers or frozen_stages only. Encode each image once as `views` views"
+        " (the whole image plus views - 1 random crops) and sample one per step; none: encode new"
+        " crops in every step.",
     )
     symmetric: bool = Field(description="Both directions of InfoNCE, or from left to right.")
     lora: LoraSettings | None = Field(default=None, description="Adapters on the towers.")
@@ -130,10 +150,11 @@ class StageSettings(OptimiserSettings):
 
     @model_validator(mode="after")
     def _views_of_frozen_towers(self) -> StageSettings:
-        if self.views is not None and (self.tower_learning_rate != 0 or self.lora is not None):
+        frozen = self.tower_learning_rate == 0 or self.frozen_stages > 0
+        if self.views is not None and (not frozen or self.lora is not None):
             raise ValueError(
-                "views are encoded once, by frozen towers: set tower_learning_rate to 0 and lora to"
-                " none, or leave views out"
+                "views are encoded once, by what is frozen: set tower_learning_rate to 0 or"
+                " frozen_stages, and lora to none, or leave views out"
             )
         return self
 

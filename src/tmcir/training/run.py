@@ -18,6 +18,7 @@ from tmcir.core.json_files import read_json
 from tmcir.data.check import unusable_images
 from tmcir.data.dataset import Dataset, missing_images
 from tmcir.models.encoders.clip import ClipEncoder, build_clip
+from tmcir.models.encoders.dual import DualEncoder
 from tmcir.models.loading import load
 from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import TMCIR
@@ -34,6 +35,8 @@ from tmcir.training.stages import Stage, align, fuse, invert
 from tmcir.training.tuning import TUNE, ScoreWeights, tune
 
 STATE = "training.json"
+# Training images over which features of a dual encoder are standardised, about.
+_CALIBRATION_IMAGES = 256
 
 
 ScoreModel = Callable[[TMCIR, Dataset], Score]
@@ -158,6 +161,8 @@ def build_model(settings: ModelSettings, dataset: Dataset) -> TMCIR:
                 )
             return towers
         return TMCIR(towers.encoder, method, settings.method.settings)
+    if settings.dual is not None:
+        return _build_dual(settings, dataset)
     assert settings.build is not None
     build = settings.build.model_dump()
     tokenizer = train_tokenizer(
@@ -166,6 +171,17 @@ def build_model(settings: ModelSettings, dataset: Dataset) -> TMCIR:
     preprocessor = ImagePreprocessor(size=build["image_size"], fit=build.pop("fit"))
     encoder = ClipEncoder(build_clip(tokenizer, **build), tokenizer, preprocessor)
     return TMCIR(encoder, method, settings.method.settings)
+
+
+def _build_dual(settings: ModelSettings, dataset: Dataset) -> TMCIR:
+    """Put new heads on pretrained parts; their features are standardised over training images."""
+    assert settings.dual is not None
+    encoder = DualEncoder.from_parts(settings.dual, _texts(dataset))
+    model = TMCIR(encoder, settings.method.name, settings.method.settings).eval()
+    names = [name for name in dataset.image_names() if dataset.has_image(name)]
+    chosen = names[:: max(1, len(names) // _CALIBRATION_IMAGES)]
+    encoder.calibrate(model.preprocess([dataset.image_path(name) for name in chosen]))
+    return model
 
 
 def _texts(dataset: Dataset) -> list[str]:
@@ -264,7 +280,7 @@ def _add_adapters(model: TMCIR, lora: LoraSettings | None) -> PeftModel | None:
     if lora is None:
         return None
     config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, target_modules=model.encoder.lora_targets
+        r=lora.rank, lora_alpha=lora.alpha, target_modules=list(model.encoder.lora_targets)
     )
     return get_peft_model(model.encoder.towers, config)
 

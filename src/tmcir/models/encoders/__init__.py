@@ -12,6 +12,7 @@ __all__ = ["Encoder", "encoder_class", "load_encoder"]
 
 _FAMILIES = {
     "clip": "tmcir.models.encoders.clip:ClipEncoder",
+    "dual": "tmcir.models.encoders.dual:DualEncoder",
 }
 # The model_type of a published configuration, and the family that loads it.
 _TYPES = {"clip": "clip"}

@@ -31,13 +31,16 @@ class Encoder(nn.Module, ABC):
         family: The family's name in saved models.
         prefix_tokens: Special tokens before the content of a text.
         suffix_tokens: Special tokens after it.
+        head_names: Modules that are trained from nothing, at the rate of the method and not of the
+            pretrained towers.
         lora_targets: Names of the layers in ``towers`` that low-rank adapters go into.
     """
 
     family: ClassVar[str]
     prefix_tokens: ClassVar[int] = 1
     suffix_tokens: ClassVar[int] = 1
-    lora_targets: ClassVar[list[str]] = ["q_proj", "k_proj", "v_proj", "out_proj"]
+    head_names: ClassVar[tuple[str, ...]] = ()
+    lora_targets: ClassVar[tuple[str, ...]] = ("q_proj", "k_proj", "v_proj", "out_proj")
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, preprocessor: ImagePreprocessor) -> None:
         super().__init__()
@@ -122,6 +125,38 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def text_features(self, tokens: TextTokens) -> TextFeatures:
         """Encode tokenised texts."""
+
+    def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        """Return the output of all that is frozen, for training to cache; by default, features.
+
+        Args:
+            pixel_values: float [N, 3, S, S], normalised.
+
+        Returns:
+            Tensors of N rows each, which ``features_of`` turns into features.
+        """
+        features = self.image_features(pixel_values)
+        return features.pooled, features.tokens
+
+    def features_of(self, states: tuple[Tensor, ...]) -> ImageFeatures:
+        """Return the features of images from what ``image_states`` returned of them."""
+        return ImageFeatures(*states)
+
+    def freeze(self, stages: int, depthwise: bool) -> None:
+        """Freeze a part of the image tower.
+
+        Args:
+            stages: Number of the first stages to freeze.
+            depthwise: Freeze depthwise kernels, whose gradients are slow on a CPU.
+
+        Raises:
+            TMCIRError: This family has no such parts.
+        """
+        if stages or depthwise:
+            raise TMCIRError(
+                f"an encoder of family {self.family!r} cannot be frozen in parts: leave out"
+                " frozen_stages and frozen_depthwise"
+            )
 
     def pool_image(self, tokens: Tensor) -> Tensor:
         """Pool image tokens as the image tower pools its own, for composers that edit tokens.

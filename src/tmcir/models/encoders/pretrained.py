@@ -12,8 +12,13 @@ from tmcir.core.errors import TMCIRError, first_line
 from tmcir.core.json_files import read_json
 
 
-def load_weights(kind: Any, source: str) -> Any:
+def load_weights(kind: Any, source: str, optional: tuple[str, ...] = ()) -> Any:
     """Load a transformers model of class ``kind``, every weight of which the checkpoint must have.
+
+    Args:
+        kind: The class, or an ``Auto`` class.
+        source: Folder or Hugging Face id.
+        optional: Prefixes of weights that may be missing.
 
     Raises:
         TMCIRError: There is no such checkpoint, or weights are missing from it.
@@ -22,9 +27,9 @@ def load_weights(kind: Any, source: str) -> Any:
         model, report = kind.from_pretrained(source, use_safetensors=True, output_loading_info=True)
     except OSError as error:
         raise TMCIRError(f"{source}: {first_line(error)}") from None
-    if report["missing_keys"]:
-        missing = ", ".join(sorted(report["missing_keys"])[:3])
-        raise TMCIRError(f"{source}: the checkpoint lacks weights: {missing}, ...")
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith(optional))
+    if missing:
+        raise TMCIRError(f"{source}: the checkpoint lacks weights: {', '.join(missing[:3])}, ...")
     return model
 
 
