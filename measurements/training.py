@@ -39,7 +39,7 @@ def main() -> None:
 
     model = TMCIR(tmcir.load(arguments.model, device="cpu").encoder, FUSION)
     dataset = open_dataset("fashion-products", arguments.root, "train")
-    stage = fuse(dataset, True, True)
+    stage = fuse(dataset, 0, True, True)
     samples = stage.samples(0)[: arguments.batch_size]
     store = ImageStore(model, dataset.image_path, 1 << 30)
     augmentation = Augmentation(0.7, mirror=True)

@@ -155,6 +155,9 @@ def test_seed_and_epoch_fix_everything(root: Path) -> None:
     mixed = open_mixed(root, "train", block=8)
     assert mixed.training_triplets(1) == open_mixed(root, "train", block=8).training_triplets(1)
     assert mixed.training_triplets(0) != mixed.training_triplets(1)
+    reseeded = mixed.training_triplets(0, seed=1)
+    assert reseeded != mixed.training_triplets(0)
+    assert Counter(reseeded) != Counter(mixed.training_triplets(0))  # the parts have other pairs
     other = open_mixed(root, "train", block=8, seed=1).training_triplets(0)
     assert other != mixed.training_triplets(0)
     assert Counter(other) == Counter(mixed.training_triplets(0))
@@ -187,7 +190,7 @@ class Numbered(Dataset):
     def find_image(self, name: str) -> Path | None:
         return None
 
-    def training_triplets(self, epoch: int) -> Sequence[Triplet]:
+    def training_triplets(self, epoch: int, seed: int = 0) -> Sequence[Triplet]:
         return [Triplet(f"{epoch}-{n}", "a", "text", "b") for n in range(self.size)]
 
 

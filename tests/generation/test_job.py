@@ -325,12 +325,14 @@ def test_a_limit_counts_within_the_shard(make: Make) -> None:
 def test_seeds_are_the_same_in_every_process_and_follow_the_recipe(make: Make, whole: Path) -> None:
     # The first 8 bytes of BLAKE2b of "0 ID", without the last bit.
     seeds = {row["id"]: row["seed"] for row in rows_of(whole)}
-    assert seeds["162-108"] == 4750786373838747824
+    assert seeds["163-117"] == 6977172229445045855
     folder = make(seed=1, limit=30).folder
     others = {row["id"]: row["seed"] for row in rows_of(folder)}
-    assert not set(others.values()) & set(seeds.values()) and others.keys() <= seeds.keys()
+    assert not set(others.values()) & set(seeds.values())
+    assert others.keys() != set(list(seeds)[:30])  # other pairs, too
     texts = {row["id"]: row["text"] for row in rows_of(whole)}
-    assert sum(row["text"] != texts[row["id"]] for row in rows_of(folder)) > 15
+    shared = [row for row in rows_of(folder) if row["id"] in texts]
+    assert sum(row["text"] != texts[row["id"]] for row in shared) > len(shared) / 2 > 0
 
 
 def test_further_draws_add_triplets_and_change_none(
@@ -385,7 +387,8 @@ def test_a_killed_run_goes_on_without_loss_or_duplicates(
     make(limit=1, batch_size=4)  # writes the recipe
     folder = tmp_path / "run"
     # In the middle of the 13th picture, of the second part, and of the manifest.
-    for word, number, rows in ((".png.", 13, 9), (".1-of-1_", 2, 17), ("manifest", 1, 100)):
+    total = len(rows_of(whole))
+    for word, number, rows in ((".png.", 13, 9), (".1-of-1_", 2, 17), ("manifest", 1, total)):
         finished = subprocess.run(
             [sys.executable, "-c", KILLED, str(tmp_path / "run.yaml"), word, str(number)],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -615,7 +618,7 @@ def test_a_text_that_asks_for_nothing_is_skipped(
     report = make()
     assert report.skipped == [("2", "its text is empty: it asks for no change")]
     rows = rows_of(report.folder)
-    assert [(row["id"], row["text"], row["target"]) for row in rows] == [
+    assert sorted((row["id"], row["text"], row["target"]) for row in rows) == [
         ("1", "in red", None),
         ("3", "bigger", None),
     ]

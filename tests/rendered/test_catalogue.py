@@ -171,6 +171,7 @@ def test_training_has_every_item_and_fresh_texts(tmp_path: Path) -> None:
     train = open_small(tmp_path, "train", items=80)
     first, second = train.training_triplets(0), train.training_triplets(1)
     assert first == train.training_triplets(0) == train.triplets
+    assert train.training_triplets(0, seed=1) != first
     assert first != second
     assert {triplet.reference for triplet in first} == set(train.tasks()[0].gallery)
     for one, back in zip(first[::2], first[1::2], strict=True):

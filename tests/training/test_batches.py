@@ -63,7 +63,7 @@ def assert_equal(one: Batch, other: Batch) -> None:
 
 
 def test_a_batch_depends_on_its_seed_alone(products: FashionProducts, model: TMCIR) -> None:
-    samples = fuse(products, True, True).samples(0)[:10]
+    samples = fuse(products, 0, True, True).samples(0)[:10]
     first = draw_batch(
         samples, model, ImageStore(model, products.image_path, PLENTY), 0.7, "0 fuse 5 0"
     )

@@ -37,7 +37,7 @@ def build(
     stages = {
         "align": lambda: align(make_pairing(AlignSettings(), dataset), 0, False),
         "invert": lambda: invert(dataset, 0, True),
-        "fuse": lambda: fuse(dataset, True, True),
+        "fuse": lambda: fuse(dataset, 0, True, True),
     }
     stage = stages[name]()
     store = ImageStore(model, dataset.image_path, limit=1 << 30)

@@ -106,9 +106,9 @@ def test_the_order_of_alignment_depends_on_seed_and_epoch(colours: Colours) -> N
 def test_skipped_images_are_in_no_sample(colours: Colours) -> None:
     samples = align(captions(colours, frozenset(("a", "h"))), 0, False).samples(0)
     assert sorted(sample.target for sample in samples) == list("bcdefg")
-    samples = fuse(colours, True, True, skip=frozenset("c")).samples(0)
+    samples = fuse(colours, 0, True, True, skip=frozenset("c")).samples(0)
     assert {(sample.reference, sample.target) for sample in samples} == {("a", "b"), ("d", "a")}
-    samples = fuse(colours, True, True, skip=frozenset("a")).samples(0)
+    samples = fuse(colours, 0, True, True, skip=frozenset("a")).samples(0)
     assert [(sample.reference, sample.target) for sample in samples] == [("b", "c")]
 
 
@@ -156,7 +156,7 @@ def test_inversion_compares_each_image_with_its_sentence(colours: Colours) -> No
 
 
 def test_samples_of_fusion_carry_their_answers_as_group(colours: Colours) -> None:
-    samples = fuse(colours, True, True).samples(0)
+    samples = fuse(colours, 0, True, True).samples(0)
     assert sorted(samples, key=lambda sample: str(sample.reference)) == [
         Sample("b", ("in blue",), reference="a", group=("b",)),
         Sample("c", ("red", "is red"), reference="b", group=("c",)),
@@ -171,6 +171,7 @@ def test_an_epoch_of_any_dataset_has_every_triplet_once_in_an_order_of_its_own(
     colours.triplets = [Triplet(str(n), "a", "change", target="b") for n in range(40)]
     epochs = [colours.training_triplets(epoch) for epoch in (0, 1, 0)]
     assert epochs[0] == epochs[2] != epochs[1]
+    assert colours.training_triplets(0, seed=1) != epochs[0]
     for epoch in epochs:
         assert epoch != colours.triplets
         assert sorted(epoch, key=lambda triplet: int(triplet.id)) == colours.triplets
@@ -178,7 +179,7 @@ def test_an_epoch_of_any_dataset_has_every_triplet_once_in_an_order_of_its_own(
 
 def test_fusion_follows_the_epochs_of_the_dataset(catalogue: Path) -> None:
     dataset = FashionProducts(catalogue, "train")
-    stage = fuse(dataset, True, True)
+    stage = fuse(dataset, 0, True, True)
     for epoch in (0, 3):
         assert [(sample.reference, sample.target) for sample in stage.samples(epoch)] == [
             (triplet.reference, triplet.target) for triplet in dataset.training_triplets(epoch)
@@ -186,10 +187,27 @@ def test_fusion_follows_the_epochs_of_the_dataset(catalogue: Path) -> None:
     assert stage.samples(0) != stage.samples(3)
 
 
+def test_a_seed_changes_the_order_and_the_pairs_of_fusion(
+    catalogue: Path, colours: Colours
+) -> None:
+    dataset = FashionProducts(catalogue, "train")
+    pairs = [
+        [(sample.reference, sample.target) for sample in fuse(dataset, seed, True, True).samples(0)]
+        for seed in (0, 1, 0)
+    ]
+    assert pairs[0] == pairs[2]
+    assert [reference for reference, _ in pairs[0]] != [reference for reference, _ in pairs[1]]
+    assert set(pairs[0]) != set(pairs[1])  # fashion-products samples its pairs
+    colours.triplets = [Triplet(str(n), "a", f"text {n}", target="b") for n in range(40)]
+    first, second = (fuse(colours, seed, True, True).samples(0) for seed in (0, 1))
+    assert first != second  # annotated triplets: another order of the same
+    assert sorted(sample.texts for sample in first) == sorted(sample.texts for sample in second)
+
+
 def test_items_of_one_caption_are_one_group(catalogue: Path) -> None:
     dataset = FashionProducts(catalogue, "train")
     model = build_model(dataset)
-    samples = fuse(dataset, True, True).samples(0)
+    samples = fuse(dataset, 0, True, True).samples(0)
     batch = make_batch(
         samples,
         model.encoder,
@@ -219,7 +237,7 @@ def test_equal_targets_are_not_negatives_whatever_else_is_an_answer(
         Triplet(reference, reference, "change", target="c", answers=own)
         for reference, own in zip("ab", answers, strict=True)
     ]
-    batch = batch_of(list(fuse(colours, True, True).samples(0)), model, colours)
+    batch = batch_of(list(fuse(colours, 0, True, True).samples(0)), model, colours)
     # METHOD.md section 3: j is left out of the denominator of i when their targets are equal.
     assert batch.groups[0] == batch.groups[1]
 
@@ -228,7 +246,7 @@ def test_equal_targets_are_not_negatives_whatever_else_is_an_answer(
 def test_fusion_compares_each_query_with_its_target(
     colours: Colours, model: TMCIR, reference_as_negative: bool
 ) -> None:
-    stage = fuse(colours, True, reference_as_negative)
+    stage = fuse(colours, 0, True, reference_as_negative)
     ordered = sorted(stage.samples(0), key=lambda sample: str(sample.reference))
     samples = [replace(sample, texts=sample.texts[:1]) for sample in ordered]
     pairs = stage.embed(model, batch_of(samples, model, colours))
@@ -253,7 +271,7 @@ def test_fusion_compares_each_query_with_its_target(
 
 def test_only_fusion_updates_the_statistics(colours: Colours, model: TMCIR) -> None:
     model.train()
-    first, second = align(captions(colours), 0, False), fuse(colours, True, True)
+    first, second = align(captions(colours), 0, False), fuse(colours, 0, True, True)
     second.embed(model, batch_of(list(second.samples(0)), model, colours))
     first.after_step(model)
     assert model.composer.merger.statistics.steps.item() == 0
@@ -271,12 +289,12 @@ def test_the_loss_is_one_way_or_symmetric_as_asked(colours: Colours) -> None:
     back = (softmax_loss(2.0, 0.0) + softmax_loss(1.6, 1.2)) / 2
     assert there != pytest.approx(back, abs=0.01)
     for symmetric, expected in ((False, there), (True, (there + back) / 2)):
-        for stage in (align(captions(colours), 0, symmetric), fuse(colours, symmetric, True)):
+        for stage in (align(captions(colours), 0, symmetric), fuse(colours, 0, symmetric, True)):
             assert stage.loss(make_pairs()).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_loss_heeds_groups_and_hard_negatives(colours: Colours) -> None:
-    stage = fuse(colours, False, True)
+    stage = fuse(colours, 0, False, True)
     # Cosines to the own hard negative: (a, b) = 0.6 and (c, b) = 0.8.
     pairs = make_pairs(hard_negatives=[B, B])
     expected = (softmax_loss(2.0, 1.2, 1.2) + softmax_loss(1.6, 0.0, 1.6)) / 2
@@ -295,7 +313,7 @@ def test_the_loss_heeds_groups_and_hard_negatives(colours: Colours) -> None:
 def test_the_scale_is_one_over_tau_and_at_most_100(
     colours: Colours, model: TMCIR, name: str, inverse_temperature: float, scale: float
 ) -> None:
-    stage = align(captions(colours), 0, False) if name == "align" else fuse(colours, True, True)
+    stage = align(captions(colours), 0, False) if name == "align" else fuse(colours, 0, True, True)
     model.encoder.logit_scale.data.fill_(math.log(inverse_temperature))
     pairs = stage.embed(model, batch_of(list(stage.samples(0)), model, colours))
     assert pairs.scale.item() == pytest.approx(scale, rel=1e-5)

@@ -130,7 +130,7 @@ def test_an_image_is_encoded_once_unless_memory_is_short(
 def test_micro_batches_have_the_features_of_their_images(
     model: TMCIR, products: FashionProducts
 ) -> None:
-    samples = fuse(products, True, True).samples(0)[:9]
+    samples = fuse(products, 0, True, True).samples(0)[:9]
     batch = make_batch(samples, model.encoder, views_of(model, products, count=2), "step")
     whole = batch.image_features(model.encoder)
     assert batch.reference is not None

@@ -151,13 +151,19 @@ class Dataset(ABC):
                 names.add(triplet.target)
         return sorted(names)
 
-    def training_triplets(self, epoch: int) -> Sequence[Triplet]:
-        """Return the triplets of a training epoch; the same for the same epoch, always.
+    def training_triplets(self, epoch: int, seed: int = 0) -> Sequence[Triplet]:
+        """Return the triplets of a training epoch, in random order.
 
-        In random order: annotation lists similar queries together, so that batches of neighbours
-        would have the same negatives in every epoch.
+        Annotation lists similar queries together, and batches of neighbours would have the same
+        negatives in every epoch.
+
+        Args:
+            epoch: Counted from 0. The same epoch and seed always give the same triplets.
+            seed: Of the training: another seed gives another order, and other pairs where the
+                dataset samples them.
         """
-        return random.Random(f"{self.name} {epoch}").sample(self.triplets, len(self.triplets))
+        generator = random.Random(f"{self.name} {seed} {epoch}")
+        return generator.sample(self.triplets, len(self.triplets))
 
     def captions(self) -> Sequence[tuple[str, tuple[str, ...]]]:
         """Return (image name, texts that describe it) pairs for the alignment stage."""

@@ -100,13 +100,13 @@ class FashionProducts(Dataset):
                 found.setdefault(triplet.id, triplet)
         return list(found.values())
 
-    def training_triplets(self, epoch: int) -> Sequence[Triplet]:
-        """Return a fresh draw of pairs: every item is a reference once, in random order.
+    def training_triplets(self, epoch: int, seed: int = 0) -> Sequence[Triplet]:
+        """Sample the pairs of an epoch: every item is a reference once, in random order.
 
         Each pair is followed by its reverse, so that a batch has twice the queries for the same
         images, and each query's reference is among its negatives.
         """
-        generator = random.Random(f"{self.seed} {self.split} {epoch}")
+        generator = random.Random(f"{self.seed} {self.split} {seed} {epoch}")
         triplets = []
         for item in generator.sample(self._captioned, len(self._captioned)):
             pair = self._draw(item, generator)

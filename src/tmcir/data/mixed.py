@@ -73,14 +73,14 @@ class Mixed(Dataset):
         """All triplets of all parts, one part after the other; rates do not count here."""
         return [part.outside(own) for part in self._parts for own in part.dataset.triplets]
 
-    def training_triplets(self, epoch: int) -> Sequence[Triplet]:
-        """Return the blocks of an epoch, in an order that seed and epoch fix."""
+    def training_triplets(self, epoch: int, seed: int = 0) -> Sequence[Triplet]:
+        """Return the blocks of an epoch, in an order that both seeds and the epoch fix."""
         blocks = [
             [part.outside(own) for own in block]
             for part in self._parts
-            for block in part.blocks(epoch, self.block)
+            for block in part.blocks(epoch, self.block, seed)
         ]
-        random.Random(f"mixed {self.seed} {epoch}").shuffle(blocks)
+        random.Random(f"mixed {self.seed} {seed} {epoch}").shuffle(blocks)
         return [triplet for block in blocks for triplet in block]
 
     def tasks(self, protocol: str | None = None) -> list[Task]:
@@ -176,7 +176,7 @@ class _Part:
             for task in tasks
         ]
 
-    def blocks(self, epoch: int, size: int) -> list[list[Triplet]]:
+    def blocks(self, epoch: int, size: int, seed: int = 0) -> list[list[Triplet]]:
         """Return the blocks of an epoch, each of ``size`` triplets; as many in every epoch."""
         if not self._length:
             return []
@@ -184,7 +184,9 @@ class _Part:
         passes, place = divmod(epoch * count, self._length)
         taken: list[Triplet] = []
         while len(taken) < count:
-            taken += self.dataset.training_triplets(passes)[place : place + count - len(taken)]
+            taken += self.dataset.training_triplets(passes, seed)[
+                place : place + count - len(taken)
+            ]
             passes, place = passes + 1, 0
         return [taken[start : start + size] for start in range(0, count, size)]
 

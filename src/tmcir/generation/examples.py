@@ -89,15 +89,15 @@ class NearestTargets:
         return tuple(others[place] for place in order.tolist())
 
 
-def examples(dataset: Dataset, epoch: int, choose: NearestTargets) -> list[Example]:
-    """Return the edits of a training epoch, without those that have no target."""
+def examples(dataset: Dataset, epoch: int, choose: NearestTargets, seed: int = 0) -> list[Example]:
+    """Return the edits of a training epoch that have a target; the seed is the training's."""
     return [
         Example(
             reference=triplet.reference,
             texts=triplet.training_texts or (triplet.text,),
             targets=targets,
         )
-        for triplet in dataset.training_triplets(epoch)
+        for triplet in dataset.training_triplets(epoch, seed)
         if (targets := choose.of(triplet))
     ]
 

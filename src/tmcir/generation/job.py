@@ -137,7 +137,7 @@ def _edits(recipe: GenerateRecipe, dataset: Dataset) -> list[_Edit]:
     """Return the pictures to make, each triplet once, with its text and its seed."""
     draws = [dataset.triplets]
     if recipe.split == "train":
-        draws = [dataset.training_triplets(epoch) for epoch in range(recipe.draws)]
+        draws = [dataset.training_triplets(epoch, recipe.seed) for epoch in range(recipe.draws)]
     triplets = {triplet.id: triplet for draw in reversed(draws) for triplet in reversed(draw)}
     edits = []
     for triplet in reversed(triplets.values()):

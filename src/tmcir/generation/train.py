@@ -197,7 +197,7 @@ def _batches(
 
     @lru_cache(maxsize=2)
     def epoch_of(epoch: int) -> list[Example]:
-        found = examples(edits.dataset, epoch, edits.choose)
+        found = examples(edits.dataset, epoch, edits.choose, recipe.seed)
         return random.Random(f"{recipe.seed} edits {epoch}").sample(found, len(found))
 
     per_epoch = len(epoch_of(0)) // settings.batch_size

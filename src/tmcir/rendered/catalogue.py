@@ -105,14 +105,14 @@ class RenderedCatalogue(Dataset):
             return self.training_triplets(0)
         return [triplet for triplet, _ in self._queries.values()]
 
-    def training_triplets(self, epoch: int) -> Sequence[Triplet]:
-        """Sample pairs and texts: every item is a reference, in random order.
+    def training_triplets(self, epoch: int, seed: int = 0) -> Sequence[Triplet]:
+        """Sample the pairs and texts of an epoch: every item is a reference, in random order.
 
         Each pair is followed by its reverse, so that a batch has twice the queries for the same
         images. The answers are only the photos of the target's own garment: training treats the
         answers of a query as equivalent, which those of "longer sleeves" are not.
         """
-        generator = random.Random(f"rendered {self.seed} {self.split} epoch {epoch}")
+        generator = random.Random(f"rendered {self.seed} {self.split} {seed} epoch {epoch}")
         items = self._collection.items
         triplets = []
         for item in generator.sample(items, len(items)):

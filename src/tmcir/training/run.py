@@ -207,7 +207,7 @@ def _stages(
         stages.append((invert(dataset, seed, listed.invert.symmetric, skip), listed.invert))
     if listed.fuse is not None:
         negative = listed.fuse.reference_as_negative
-        stages.append((fuse(dataset, listed.fuse.symmetric, negative, skip), listed.fuse))
+        stages.append((fuse(dataset, seed, listed.fuse.symmetric, negative, skip), listed.fuse))
     return stages, files
 
 

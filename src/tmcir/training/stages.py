@@ -128,17 +128,23 @@ def invert(
 
 def fuse(
     dataset: Dataset,
+    seed: int,
     symmetric: bool,
     reference_as_negative: bool,
     skip: frozenset[str] = frozenset(),
 ) -> Stage:
     """Stage 2: towers and composition on triplets, equation (4) of METHOD.md.
 
-    ``skip`` names images to leave out.
+    Args:
+        dataset: The training split.
+        seed: Fixes the order, and the pairs where the dataset samples them.
+        symmetric: Both directions of the loss.
+        reference_as_negative: Whether the reference is one more negative of its own query.
+        skip: Images to leave out; queries that name one are skipped.
     """
 
     def samples(epoch: int) -> Sequence[Sample]:
-        triplets = dataset.training_triplets(epoch)
+        triplets = dataset.training_triplets(epoch, seed)
         groups = _answer_groups(triplets)
         return [
             Sample(
