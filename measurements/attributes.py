@@ -17,7 +17,7 @@ from torch.nn import functional
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.data.products import KINDS
 from tmcir.models.preprocessing import ImagePreprocessor, read_pixels
-from tmcir.training.images import random_crops
+from tmcir.training.images import Augmentation
 
 SIDE = 64
 EPOCHS = 16
@@ -87,7 +87,8 @@ def trained_classifier(root: Path, file: Path) -> AttributeClassifier:
     labels = torch.tensor(
         [[values[kind].index(caption[kind]) for kind in range(len(KINDS))] for caption in captions]
     )
-    _train(model.to(memory_format=torch.channels_last), pixels, labels)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _train(model, pixels, labels)
     file.parent.mkdir(parents=True, exist_ok=True)
     save_model(model, str(file))
     return model.eval()
@@ -101,7 +102,7 @@ def _train(model: AttributeClassifier, pixels: Tensor, labels: Tensor) -> None:
     model.train()
     for step in range(steps):
         rows = torch.randint(len(pixels), (BATCH,), generator=generator)
-        crops = random_crops(pixels[rows], 0.8, generator)
+        crops = Augmentation(0.8, mirror=True)(pixels[rows], generator)
         loss = sum(
             functional.cross_entropy(logits, labels[rows, kind], label_smoothing=0.05)
             for kind, logits in enumerate(model(crops))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -72,8 +73,8 @@ def main() -> None:
         metrics = score(embeddings, dataset).overall.metrics
         expected = sort_everything(embeddings, dataset)
         assert np.allclose((metrics["R@10"].value, metrics["R@50"].value), expected)
-        ours = timed(lambda d=dataset, e=embeddings: score(e, d), arguments.runs)
-        theirs = timed(lambda d=dataset, e=embeddings: sort_everything(e, d), arguments.runs)
+        ours = timed(partial(score, embeddings, dataset), arguments.runs)
+        theirs = timed(partial(sort_everything, embeddings, dataset), arguments.runs)
         (task,) = dataset.tasks()
         print(
             f"{category:8}  {len(task.triplets):7,}  {len(task.gallery):7,}"

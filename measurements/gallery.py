@@ -14,6 +14,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,8 @@ def compare(
             _, scores = nearest(vectors, query, K, allowed)
             found = store.nearest(query, K, where).scores
             shares.append((found >= scores[-1] - ROUNDING).sum() / len(scores))
-        timed = measure(lambda query, where=where: store.nearest(query, K, where), queries)
-        brute = measure(lambda query, allowed=allowed: nearest(vectors, query, K, allowed), queries)
+        timed = measure(partial(store.nearest, k=K, where=where), queries)
+        brute = measure(partial(nearest, vectors, k=K, allowed=allowed), queries)
         print(f"{name:10}  store {timed}   recall@{K} {np.mean(shares):.3f}   numpy {brute}")
 
 

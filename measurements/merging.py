@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 import torch
 
@@ -40,7 +41,11 @@ def main() -> None:
         image = model.image_features([dataset.image_path(one.reference) for one in triplets])
         text = model.text_features([one.text for one in triplets])
     merger, settings = fusion.merger, fusion.merger.settings
-    changes = {"no merge": {"merge": False}, "merge": {}, "merge, kappa 0": {"kappa": 0.0}}
+    changes: dict[str, dict[str, Any]] = {
+        "no merge": {"merge": False},
+        "merge": {},
+        "merge, kappa 0": {"kappa": 0.0},
+    }
     variants = {name: settings.model_copy(update=change) for name, change in changes.items()}
     print(f"{'queries at once':>16}{'':>16}{'tokens':>8}{'ms a query':>12}{'ratio':>8}")
     for size in (1, 32, len(triplets)):

@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=128)
     arguments = parser.parse_args()
 
-    model = TMCIR(tmcir.load(arguments.model, device="cpu").encoder, FUSION)
+    model = TMCIR(tmcir.load(arguments.model, device="cpu").encoder, settings=FUSION)
     dataset = open_dataset("fashion-products", arguments.root, "train")
     stage = fuse(dataset, 0, True, True)
     samples = stage.samples(0)[: arguments.batch_size]

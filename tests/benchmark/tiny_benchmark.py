@@ -21,7 +21,7 @@ WEIGHTED = {
         "stages.tune": {"values": 3},
     },
 }
-BROKEN = {
+BROKEN: dict[str, Any] = {
     "name": "broken",
     "group": "ablation",
     "overrides": {"stages.fuse.learning_rate": 1e30, "stages.fuse.warmup": 0.0},

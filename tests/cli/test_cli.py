@@ -23,7 +23,7 @@ PSEUDO, EDITOR = "fashion-products-pseudo-targets", "fashion-products-editor"
 
 
 def command_paths() -> list[tuple[str, ...]]:
-    paths = []
+    paths: list[tuple[str, ...]] = []
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)
         paths += [(name,)] if inner is None else [(name, part) for part in inner]
@@ -44,7 +44,7 @@ def test_json_is_a_switch_of_every_command_that_ends(path: tuple[str, ...]) -> N
     command = get_command(app)
     for name in path:
         command = command.commands[name]  # type: ignore[attr-defined]
-    switches = [one.is_flag for one in command.params if "--json" in one.opts]
+    switches = [getattr(one, "is_flag", False) for one in command.params if "--json" in one.opts]
     assert switches == ([] if path == ("serve",) else [True])
 
 

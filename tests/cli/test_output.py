@@ -38,12 +38,13 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_name_beyond_the_encoding_is_printed_all_the_same(
     shop: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, as_json: bool
 ) -> None:
-    stdout = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    buffer = io.BytesIO()
+    stdout = io.TextIOWrapper(buffer, encoding=encoding)
     monkeypatch.setattr(sys, "stdout", stdout)
     search = ("search", "shop", "--item", "001.png", "-k", "4")
     assert run(*search, *(["--json"] if as_json else [])) == 0
     stdout.flush()
-    printed = stdout.buffer.getvalue()  # type: ignore[attr-defined]
+    printed = buffer.getvalue()
     if as_json:
         assert {hit["id"] for hit in json.loads(printed)} == {"001.png", *NAMES}
     else:

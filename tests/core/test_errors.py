@@ -68,7 +68,7 @@ def test_an_extra_is_installed_from_where_the_package_came(
 ) -> None:
     class Distribution:
         def read_text(self, name: str) -> str | None:
-            return origin and json.dumps(origin)
+            return None if origin is None else json.dumps(origin)
 
     monkeypatch.setattr(errors, "distribution", lambda name: Distribution())
     assert install_command("serve") == command

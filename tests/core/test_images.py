@@ -156,7 +156,7 @@ def test_floats(tmp_path: Path, values: list[float], expected: list[int]) -> Non
 @pytest.mark.parametrize("ending", ["gif", "webp", "png"])
 def test_the_first_frame_of_an_animation(tmp_path: Path, ending: str) -> None:
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "lime")]
-    options = {"lossless": True} if ending == "webp" else {}
+    options: dict[str, Any] = {"lossless": True} if ending == "webp" else {}
     path = tmp_path / f"a.{ending}"
     frames[0].save(path, save_all=True, append_images=frames[1:], **options)
     assert pixel(read_image(path)) == (255, 0, 0)

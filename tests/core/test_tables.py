@@ -50,7 +50,7 @@ def shirts(count: int = 40, **changed: str) -> str:
 def test_a_quote_that_is_not_closed_costs_its_own_row_at_most(
     tmp_path: Path, damage: dict[str, str], line: int
 ) -> None:
-    table = read(tmp_path, shirts(**damage))
+    table = read(tmp_path, shirts(40, **damage))
     whole = {row.cells[0]: row.cells for row in table.rows}
     touched = {key[1:] for key in damage}
     for number in range(40):
@@ -89,7 +89,7 @@ def test_one_stray_quote_anywhere_loses_no_other_row(
 ) -> None:
     row = [str(place), f"shirt {place}", COLOURS[place % 3]]
     row[column] = row[column] + '"' if end else '"' + row[column]
-    table = read(tmp_path_factory.mktemp("t"), shirts(**{f"r{place}": ",".join(row)}))
+    table = read(tmp_path_factory.mktemp("t"), shirts(40, **{f"r{place}": ",".join(row)}))
     assert len(table.rows) == 40
     for number, found in enumerate(cells(table)):
         if number != place:

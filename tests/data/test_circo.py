@@ -77,7 +77,8 @@ def test_other_bad_input_is_named(tmp_path: Path) -> None:
     write_coco_list(tmp_path, [3, 5])
     with pytest.raises(TMCIRError, match="lacks image 9"):
         CIRCO(tmp_path).tasks()
-    for content in ([], {"images": [1]}, {"images": [{"file_name": "x"}]}):
+    wrong: list[Any] = [[], {"images": [1]}, {"images": [{"file_name": "x"}]}]
+    for content in wrong:
         write(tmp_path / IMAGE_LIST, content)
         with pytest.raises(TMCIRError, match="image_info_unlabeled2017"):
             CIRCO(tmp_path).tasks()

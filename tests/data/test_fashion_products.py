@@ -198,7 +198,8 @@ def test_every_query_changes_one_attribute_and_names_all_answers(
     for triplet in dataset.triplets:
         assert triplet.target is not None
         assert differences(dataset, triplet.reference, triplet.target) == [triplet.kind]
-        wanted = dataset.caption_of(triplet.target)
+        wanted = dataset.caption_of(triplet.target or "")
+        assert wanted is not None
         assert list(triplet.answers) == [i.id for i in dataset.items if i.caption == wanted]
         new = str(wanted[KINDS.index(triplet.kind)]).lower()
         assert re.search(rf"\b{new}\b", triplet.text)

@@ -150,21 +150,23 @@ def test_chunks_that_do_not_divide_change_nothing(cells: int) -> None:
     gallery = torch.randint(-2, 3, (23, 3), generator=generator).float()
     removed = torch.randint(-1, 23, (13,), generator=generator)
     answers = torch.randint(-1, 23, (13, 4), generator=generator)
-    seen, ranks, lists = [], [], []
+    seen: list[int] = []
+    ranks: list[int] = []
+    lists: list[list[int]] = []
     for rows, scores in score_chunks(queries, gallery, removed, cells):
         seen += range(13)[rows]
         ranks += answer_ranks(scores, answers[rows]).tolist()
         lists += top(scores, 7).tolist()
     assert seen == list(range(13))
     for query in range(13):
-        scores = [
+        plain = [
             sum(a * b for a, b in zip(queries[query].tolist(), row, strict=True))
             for row in gallery.tolist()
         ]
         if removed[query] >= 0:
-            scores[int(removed[query])] = float("-inf")
-        assert ranks[query] == slow_rank(scores, answers[query].tolist())
-        assert lists[query] == slow_ranking(scores)[:7]
+            plain[int(removed[query])] = float("-inf")
+        assert ranks[query] == slow_rank(plain, answers[query].tolist())
+        assert lists[query] == slow_ranking(plain)[:7]
 
 
 SCORES = st.integers(2, 12).flatmap(

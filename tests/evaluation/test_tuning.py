@@ -25,7 +25,7 @@ def model(dataset: FashionProducts) -> TMCIR:
     model = build_model(dataset, method="weighted-sum")
     # Towers that differ in how much they know, so that weights differ in what they bring.
     torch.manual_seed(5)
-    torch.nn.init.normal_(model.encoder.clip.text_projection.weight)
+    torch.nn.init.normal_(model.get_parameter("encoder.clip.text_projection.weight"))
     return model
 
 

@@ -75,12 +75,12 @@ def holds(condition: Condition, row: dict[str, object]) -> bool:
     compared = {
         "=": value == given,
         "!=": value != given,
-        "<": value < given,  # type: ignore[operator]
-        "<=": value <= given,  # type: ignore[operator]
-        ">": value > given,  # type: ignore[operator]
-        ">=": value >= given,  # type: ignore[operator]
+        "<": value < given,
+        "<=": value <= given,
+        ">": value > given,
+        ">=": value >= given,
     }
-    return compared[condition.operator]
+    return bool(compared[condition.operator])
 
 
 values: dict[str, st.SearchStrategy[object]] = {

@@ -159,8 +159,12 @@ def test_names_that_are_no_text_are_skipped(tmp_path: Path, photos: Path) -> Non
 
 def test_a_list_of_files(tmp_path: Path, photos: Path) -> None:
     gallery = Gallery.open(tmp_path / "shop", FakeModel())
-    files = [photos / "001.png", str(photos / "shoes" / "000.png"), photos / "none.png"]
-    report = gallery.add([*files, photos / "001.png"])
+    files: list[str | Path] = [
+        photos / "001.png",
+        str(photos / "shoes" / "000.png"),
+        photos / "none.png",
+    ]
+    report = gallery.add([*map(str, files), photos / "001.png"])
     assert counts(report) == (2, 0, 0, 2)
     assert dict(report.skipped)["none.png"] == "no such file or directory"
     assert sorted(content(tmp_path / "shop")) == ["000.png", "001.png"]

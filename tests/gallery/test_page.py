@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -100,7 +101,7 @@ def test_the_page_says_why(hits: list[Hit], tmp_path: Path) -> None:
         threshold=0.1,
         fit="crop",
     )
-    examples = {"more_like": ("b.png",), "less_like": ("c.png", "d.png")}
+    examples: dict[str, Any] = {"more_like": ("b.png",), "less_like": ("c.png", "d.png")}
     own = render_page(hits, Query(tmp_path / "a.png", text="in blue", **examples), None, {}, told)
     words = " ".join(" ".join(read(own).text).split())
     assert "image 60 % text 40 %" in words

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmcir.gallery import summaries
+from tmcir.gallery.stores.base import ColumnKind
 from tmcir.gallery.summaries import summarise
 
-cells = {
+cells: dict[ColumnKind, st.SearchStrategy[Any]] = {
     "integer": st.none() | st.integers(-3, 3) | st.sampled_from([2**63 - 1, -(2**63)]),
     "number": st.none() | st.sampled_from([-0.5, 0.25, 1e300]),
     "text": st.none() | st.sampled_from(["", "a", "B", "\u00e4", "x" * 200, "x" * 201]),

@@ -240,7 +240,7 @@ def test_the_defaults_keep_a_good_one_and_drop_the_broken_ones() -> None:
         {"max_saturated": 2},
     ],
 )
-def test_a_threshold_that_makes_no_sense_is_an_error(wrong: dict[str, float]) -> None:
+def test_a_threshold_that_makes_no_sense_is_an_error(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         FilterSettings(**wrong)
 

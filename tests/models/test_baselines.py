@@ -20,7 +20,9 @@ from tmcir.models.baselines.weighted_sum import WeightedSum
 from tmcir.models.features import ImageFeatures, TextFeatures
 
 
-def pooled_only(image: list[list[float]], text: list[list[float]]) -> tuple:
+def pooled_only(
+    image: list[list[float]], text: list[list[float]]
+) -> tuple[ImageFeatures, TextFeatures]:
     v, t = torch.tensor(image), torch.tensor(text)
     mask = torch.ones(len(t), 1, dtype=torch.bool)
     return ImageFeatures(v, v[:, None]), TextFeatures(t, t[:, None], mask)
@@ -157,7 +159,7 @@ def be_word(model: TMCIR, word: str) -> None:
     """Let the mapping network return the embedding of one word, whatever the image."""
     token = model.encoder.tokenize([word])
     assert token.lengths.tolist() == [3], "not a word of one token"
-    output = model.composer.mapping[-1]
+    output = model.get_submodule("composer.mapping")[-1]  # type: ignore[index]
     output.weight.data.zero_()
     output.bias.data.copy_(model.encoder.word_embeddings(token.ids[0, 1]))
 
@@ -213,7 +215,7 @@ def test_gradients_reach_the_mapping_through_frozen_towers(
 
 def test_pic2word_has_the_sizes_of_the_paper() -> None:
     mapping = Pic2Word(8, 6, [1, 2], [3]).mapping
-    shapes = [tuple(layer.weight.shape) for layer in mapping if hasattr(layer, "weight")]
+    shapes = [tuple(layer.weight.shape) for layer in mapping if isinstance(layer, torch.nn.Linear)]
     assert shapes == [(512, 8), (512, 512), (6, 512)]
 
 

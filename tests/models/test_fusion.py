@@ -17,7 +17,7 @@ from tmcir.models.fusion import AdaptiveTokenFusion, FusionSettings
 PATCHES, LENGTH, SIZE = 9, 5, 16
 
 
-def make_fusion(trained: bool = True, **settings: object) -> AdaptiveTokenFusion:
+def make_fusion(trained: bool = True, **settings: Any) -> AdaptiveTokenFusion:
     torch.manual_seed(7)
     chosen = FusionSettings(hidden_size=12, heads=3, **settings)
     fusion = AdaptiveTokenFusion(SIZE, PATCHES, LENGTH, chosen)
@@ -89,7 +89,9 @@ def plain_query(
     tokens, places, sizes = [], [], []
     for j in range(len(t)):
         token, size, merged = t[j], 1.0, 0.0
-        position = 0 if positions[0] is None else positions[0][min(j, LENGTH - 1)]
+        position = torch.zeros(())
+        if positions[0] is not None:
+            position = positions[0][min(j, LENGTH - 1)]
         if members[j]:
             scores = torch.tensor(
                 [
@@ -105,7 +107,8 @@ def plain_query(
             mixed = sum(w[n] * v[i] for n, i in enumerate(members[j]))
             token = (1 - alpha) * t[j] + alpha * mixed
             if positions[1] is not None:
-                moved = sum(w[n] * positions[1][i] for n, i in enumerate(members[j]))
+                places_of_patches = positions[1]
+                moved = sum(w[n] * places_of_patches[i] for n, i in enumerate(members[j]))
                 position = position + merged * moved
             size += sum(absorbed[i] for i in members[j])
         tokens.append(token)
@@ -143,7 +146,8 @@ def plain_query(
         half = len(logits) // 2
         g_v, g_t = 2 * torch.softmax(torch.stack([logits[:half], logits[half:]]), dim=0)
     q = g_v * v0 + g_t * t0 + fusion.output.weight @ o
-    return q / q.norm()
+    normalised: torch.Tensor = q / q.norm()
+    return normalised
 
 
 # What an ablation takes away, or puts in the place of something.

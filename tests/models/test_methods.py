@@ -95,7 +95,7 @@ def test_every_method_has_gradients_in_towers_and_own_weights(
 ) -> None:
     model = build_model(products, method=any_model.method)
     if model.method == "tmcir":  # its output starts at zero, and lets nothing through
-        torch.nn.init.normal_(model.composer.output.weight)
+        torch.nn.init.normal_(model.get_parameter("composer.output.weight"))
     image = model.encoder.image_features(model.preprocess(photos))
     text = model.encoder.text_features(model.encoder.tokenize(TEXTS))
     model(image, text).query[:, 0].sum().backward()

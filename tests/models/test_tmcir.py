@@ -26,7 +26,7 @@ TEXTS = ["red jeans", "for women", "striped", "in blue instead of green", "GrÃ¶Ã
 def trained(products: FashionProducts) -> TMCIR:
     """A model whose fusion no longer is the sum."""
     model = build_model(products)
-    torch.nn.init.normal_(model.composer.output.weight)
+    torch.nn.init.normal_(model.get_parameter("composer.output.weight"))
     return model
 
 
@@ -130,6 +130,7 @@ def test_explain_accounts_for_every_patch(trained: TMCIR, photos: list[Path]) ->
     patches = [(row, column) for merged in explanation.merged for row, column, _ in merged]
     assert sorted(patches) == [(row, column) for row in range(rows) for column in range(columns)]
     assert explanation.matched_share == 1.0
+    assert explanation.gate is not None
     assert sum(explanation.gate) == pytest.approx(2)
     for merged in explanation.merged:
         assert not merged or sum(weight for _, _, weight in merged) == pytest.approx(1)
@@ -263,7 +264,7 @@ def test_a_damaged_model_directory_is_explained(
     model: TMCIR, tmp_path: Path, damage: object, expected: str
 ) -> None:
     model.save_pretrained(tmp_path / "model")
-    damage(tmp_path / "model")  # type: ignore[operator]
+    damage(tmp_path / "model")
     with pytest.raises(TMCIRError, match=expected):
         tmcir.load(tmp_path / "model")
 

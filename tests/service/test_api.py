@@ -74,7 +74,7 @@ def test_an_upload_finds_the_photo_it_is(client: TestClient, gallery: Gallery) -
 
 
 def test_turns_amount_to_one_query(client: TestClient) -> None:
-    turns = [
+    turns: list[dict[str, Any]] = [
         {"text": "forgotten"},
         {"item": "001.png"},
         {"text": "in navy"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -41,7 +43,7 @@ def test_no_request_made_up_from_the_schema_breaks_the_service(gallery: Gallery)
         suppress_health_check=list(HealthCheck),
     )
     @given(st.one_of([operation.as_strategy() for operation in operations]))
-    def check(case: schemathesis.Case) -> None:
+    def check(case: Any) -> None:
         case.call_and_validate(checks=checks)
 
     try:

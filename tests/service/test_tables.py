@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +221,7 @@ def test_a_result_is_kept_while_nothing_changes(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_read_that_fails_is_tried_again() -> None:
-    answers = iter([ValueError("broken"), 7])
+    answers: Iterator[Exception | int] = iter([ValueError("broken"), 7])
 
     async def read() -> int:
         answer = next(answers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def stop_after(recipe: Any, steps: int) -> None:
     from tmcir.training import fitting
 
     taken = 0
-    backward = fitting.backward
+    backward: Callable[..., torch.Tensor] = vars(fitting)["backward"]
 
     def counted(*arguments: Any) -> torch.Tensor:
         nonlocal taken

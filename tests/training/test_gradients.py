@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,12 +29,12 @@ BATCH = 16
 
 
 def build(
-    catalogue: Path, name: str, method: str = "tmcir", **settings: float
+    catalogue: Path, name: str, method: str = "tmcir", **settings: Any
 ) -> tuple[StageModule, Stage, Batch]:
     dataset = FashionProducts(catalogue, "train")
     model = build_model(dataset, method=method, **settings).train()
     if method == "tmcir":
-        torch.nn.init.normal_(model.composer.output.weight, std=0.1)
+        torch.nn.init.normal_(model.get_parameter("composer.output.weight"), std=0.1)
     stages = {
         "align": lambda: align(make_pairing(AlignSettings(), dataset), 0, False),
         "invert": lambda: invert(dataset, 0, True),
@@ -129,7 +130,7 @@ def test_both_runs_over_a_micro_batch_drop_the_same(
 
 def test_dropout_is_drawn_from_the_seed_alone(catalogue: Path) -> None:
     module, stage, batch = build(catalogue, "fuse", "combiner")
-    losses = []
+    losses: list[float] = []
     for seed, micro in (("a", BATCH), ("a", BATCH), ("b", BATCH), ("a", 5), ("a", 5)):
         torch.manual_seed(len(losses))
         before = torch.random.get_rng_state()

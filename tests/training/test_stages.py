@@ -37,7 +37,7 @@ def colours(tmp_path: Path) -> Colours:
 @pytest.fixture
 def model(colours: Colours) -> TMCIR:
     model = build_model(colours)
-    torch.nn.init.normal_(model.composer.output.weight)
+    torch.nn.init.normal_(model.get_parameter("composer.output.weight"))
     return model
 
 

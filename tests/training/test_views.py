@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -150,6 +151,6 @@ def test_a_missing_image_is_named(model: TMCIR, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("towers", [{}, {"tower_learning_rate": 1e-5}])
-def test_views_are_for_frozen_towers(towers: dict[str, float]) -> None:
+def test_views_are_for_frozen_towers(towers: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="set tower_learning_rate to 0"):
         FuseSettings(views=2, **towers)

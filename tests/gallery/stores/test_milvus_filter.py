@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tmcir.core.errors import QueryError, TMCIRError
+from tmcir.gallery.stores.base import ColumnKind
 from tmcir.gallery.stores.milvus_filter import translate
 
-COLUMNS = {"colour": "text", "price": "number", "year": "integer"}
+COLUMNS: dict[str, ColumnKind] = {"colour": "text", "price": "number", "year": "integer"}
 
 
 @pytest.mark.parametrize(
