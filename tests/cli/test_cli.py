@@ -24,7 +24,7 @@ PSEUDO, EDITOR = "fashion-products-pseudo-targets", "fashion-products-editor"
 
 def command_paths() -> list[tuple[str, ...]]:
     paths: list[tuple[str, ...]] = []
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in get_command(app).commands.items():
         inner = getattr(command, "commands", None)
         paths += [(name,)] if inner is None else [(name, part) for part in inner]
     return paths
@@ -43,7 +43,7 @@ def test_every_command_has_help_with_an_example(
 def test_json_is_a_switch_of_every_command_that_ends(path: tuple[str, ...]) -> None:
     command = get_command(app)
     for name in path:
-        command = command.commands[name]  # type: ignore[attr-defined]
+        command = command.commands[name]
     switches = [getattr(one, "is_flag", False) for one in command.params if "--json" in one.opts]
     assert switches == ([] if path == ("serve",) else [True])
 

@@ -128,7 +128,7 @@ def test_long_runs_are_those_that_resume() -> None:
 
     from tmcir.cli import app
 
-    commands = get_command(app).commands  # type: ignore[attr-defined]
+    commands = get_command(app).commands
     resumable = {name for name, one in commands.items() if isinstance(one, ResumableCommand)}
     assert resumable == {"quickstart", "index", "train", "generate", "train-editor", "benchmark"}
     plain = [one for one in commands.values() if not hasattr(one, "commands")]

@@ -16,7 +16,7 @@ IDS = ["10.jpg", "11.jpg", "shoes/12.jpg", "hats/12.jpg"]
 def read(tmp_path: Path, text: str | bytes, ids: list[str] = IDS, **options: object) -> Metadata:
     path = tmp_path / "a.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_metadata(path, ids, **options)  # type: ignore[arg-type]
+    return read_metadata(path, ids, **options)
 
 
 # Joining

@@ -269,7 +269,7 @@ def test_a_picture_that_fails_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: Image.Image, file: object, *args: object, **options: object) -> None:
-        file.write(b"half")  # type: ignore[attr-defined]
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     dataset = open_small(tmp_path)
@@ -316,7 +316,7 @@ def test_refuses_options_out_of_range(
     tmp_path: Path, options: dict[str, object], words: str
 ) -> None:
     with pytest.raises(TMCIRError, match=words):
-        RenderedCatalogue(tmp_path, **options)  # type: ignore[arg-type]
+        RenderedCatalogue(tmp_path, **options)
 
 
 def test_a_catalogue_of_one_item_has_no_queries(tmp_path: Path) -> None:

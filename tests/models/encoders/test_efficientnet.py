@@ -80,10 +80,9 @@ def separate(pixels: Tensor, blocks: list[Any], weights: dict[str, Tensor]) -> T
         before = total // 2
         maps = functional.pad(maps, (before, total - before, before, total - before))
         maps = functional.conv2d(maps, kernel, stride=stride, groups=groups)
-        found = (weights[f"{norm}.{key}"] for key in ("running_mean", "running_var"))
-        return functional.batch_norm(
-            maps, *found, weights[f"{norm}.weight"], weights[f"{norm}.bias"], eps=1e-3
-        )
+        mean, variance = weights[f"{norm}.running_mean"], weights[f"{norm}.running_var"]
+        scale, shift = weights[f"{norm}.weight"], weights[f"{norm}.bias"]
+        return functional.batch_norm(maps, mean, variance, scale, shift, eps=1e-3)
 
     maps = functional.relu6(layer(pixels, "_conv_stem", "_bn0", 2))
     for number, block in enumerate(blocks):
