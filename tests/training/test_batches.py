@@ -181,22 +181,31 @@ def test_seeds_are_the_same_in_every_process_and_differ() -> None:
 @settings(deadline=None, max_examples=60)
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=9),
-    size=st.integers(1, 10),
+    negatives=st.none() | st.lists(st.integers(-1, 5), min_size=9, max_size=9),
+    max_images=st.integers(1, 7),
     with_reference=st.booleans(),
 )
 def test_micro_batches_have_just_the_images_that_they_name(
-    pairs: list[tuple[int, int]], size: int, with_reference: bool
+    pairs: list[tuple[int, int]],
+    negatives: list[int] | None,
+    max_images: int,
+    with_reference: bool,
 ) -> None:
     count = len(pairs)
     reference, target = torch.tensor(pairs).T
+    further = None if negatives is None else torch.tensor(negatives)[:count, None]
     pixels = torch.arange(6 * 3 * 4.0).view(6, 3, 2, 2)
     text = TextTokens(torch.arange(5 * count).view(count, 5), torch.arange(count))
     whole = Batch(
-        pixels, text, target, reference if with_reference else None, torch.arange(count) % 3
+        pixels,
+        text,
+        target,
+        reference if with_reference else None,
+        torch.arange(count) % 3,
+        further,
     )
-    parts = whole.split(size)
-    assert [len(part.target) for part in parts[:-1]] == [size] * (len(parts) - 1)
-    assert 1 <= len(parts[-1].target) <= size
+    parts = whole.split(max_images)
+    assert all(len(part.images) <= max_images or len(part.target) == 1 for part in parts)
 
     row = 0
     for part in parts:
@@ -208,6 +217,12 @@ def test_micro_batches_have_just_the_images_that_they_name(
             if part.reference is not None:
                 named.add(pairs[row][0])
                 assert pixels_of(part)[part.reference[place]].equal(pixels[pairs[row][0]])
+            if negatives is not None and part.negatives is not None:
+                (negative,) = part.negatives[place].tolist()
+                assert (negative == -1) == (negatives[row] == -1)
+                if negative >= 0:
+                    named.add(negatives[row])
+                    assert pixels_of(part)[negative].equal(pixels[negatives[row]])
             assert part.text.ids[place].equal(text.ids[row])
             assert part.text.lengths[place] == text.lengths[row]
             assert part.groups[place] == whole.groups[row]
@@ -216,10 +231,19 @@ def test_micro_batches_have_just_the_images_that_they_name(
     assert row == count
 
 
+def test_a_micro_batch_takes_as_many_pairs_as_fit() -> None:
+    # Pairs of 2, 1 new, 2 new and 1 image: {0, 1}, {0, 1, 2}, {3, 4}, {3}.
+    reference, target = torch.tensor([[0, 1], [1, 2], [3, 4], [3, 3]]).T
+    text = TextTokens(torch.zeros(4, 3, dtype=torch.long), torch.full((4,), 3))
+    whole = Batch(torch.arange(5.0), text, target, reference, torch.arange(4))
+    sizes = {n: [len(part.target) for part in whole.split(n)] for n in (1, 2, 3, 4, 5)}
+    assert sizes == {1: [1, 1, 1, 1], 2: [1, 1, 2], 3: [2, 2], 4: [2, 2], 5: [4]}
+
+
 def test_a_batch_that_fits_is_one_part(colours: Colours, model: TMCIR) -> None:
     samples = composed("ab", "ca", "bh")
     batch = draw_batch(samples, model, ImageStore(model, colours.image_path, PLENTY), 1.0, "seed")
-    for size in (3, 100):
+    for size in (4, 100):
         (part,) = batch.split(size)
         names, own = names_of(batch, model), names_of(part, model)
         assert sorted(own) == sorted(names)

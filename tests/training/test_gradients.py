@@ -19,6 +19,7 @@ from accelerate import Accelerator
 from tests.tiny import build_model
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.training.batches import Batch, make_batch
+from tmcir.training.fitting import checkpoint_gradients
 from tmcir.training.gradients import StageModule, backward
 from tmcir.training.images import Augmentation, Crops, ImageStore, seeded
 from tmcir.training.pairing import make_pairing
@@ -26,6 +27,7 @@ from tmcir.training.recipe import AlignSettings
 from tmcir.training.stages import Stage, align, fuse, invert
 
 BATCH = 16
+WHOLE = 1000  # images, more than a batch has
 
 
 def build(
@@ -70,12 +72,48 @@ def test_micro_batches_give_the_gradients_of_the_whole_batch(
     catalogue: Path, name: str, micro: int
 ) -> None:
     module, stage, batch = build(catalogue, name)
-    whole = gradients(module, stage, batch, BATCH)
+    whole = gradients(module, stage, batch, WHOLE)
     parts = gradients(module, stage, batch, micro)
     assert whole.keys() == parts.keys()
     assert any(name.endswith("logit_scale") for name in whole)
     for key in whole:
         torch.testing.assert_close(parts[key], whole[key], atol=1e-5, rtol=1e-3, msg=key)
+
+
+def test_micro_batches_keep_the_negatives_of_each_query(catalogue: Path) -> None:
+    module, stage, batch = build(catalogue, "fuse")
+    count = len(batch.images)
+    negatives = torch.arange(2 * BATCH).view(BATCH, 2) * 7 % count
+    negatives[::3, 1] = -1
+    batch = replace(batch, negatives=negatives)
+    whole = gradients(module, stage, batch, WHOLE)
+    assert whole["loss"] > gradients(module, stage, replace(batch, negatives=None), WHOLE)["loss"]
+    parts = gradients(module, stage, batch, 6)
+    for key in whole:
+        torch.testing.assert_close(parts[key], whole[key], atol=1e-5, rtol=1e-3, msg=key)
+
+
+@pytest.mark.parametrize("micro", [WHOLE, 6])
+def test_checkpointing_gradients_changes_none(catalogue: Path, micro: int) -> None:
+    module, stage, batch = build(catalogue, "fuse")
+    whole = gradients(module, stage, batch, micro)
+    stored: list[int] = []
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        stored[-1] += tensor.numel()
+        return tensor
+
+    def measured() -> dict[str, torch.Tensor]:
+        stored.append(0)
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            return gradients(module, stage, batch, micro)
+
+    measured()
+    checkpoint_gradients(module.model)
+    found = measured()
+    assert stored[1] < stored[0]
+    for key in whole:
+        torch.testing.assert_close(found[key], whole[key], atol=1e-6, rtol=1e-4, msg=key)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +131,7 @@ def test_micro_batches_change_no_method(
     catalogue: Path, name: str, method: str, settings: dict[str, float]
 ) -> None:
     module, stage, batch = build(catalogue, name, method, **settings)
-    whole = gradients(module, stage, batch, BATCH)
+    whole = gradients(module, stage, batch, WHOLE)
     parts = gradients(module, stage, batch, 5)
     assert whole.keys() == parts.keys()
     for key in whole:
@@ -115,7 +153,7 @@ def test_both_runs_over_a_micro_batch_drop_the_same(
         parts = [module(part) for part in batch.split(5)]
     joined = {
         field: torch.cat([getattr(part, field) for part in parts])
-        for field in ("left", "right", "hard_negatives", "groups")
+        for field in ("left", "right", "groups", "hard_negatives")
         if getattr(parts[0], field) is not None
     }
     loss = stage.loss(replace(parts[0], **joined))
@@ -131,7 +169,7 @@ def test_both_runs_over_a_micro_batch_drop_the_same(
 def test_dropout_is_drawn_from_the_seed_alone(catalogue: Path) -> None:
     module, stage, batch = build(catalogue, "fuse", "combiner")
     losses: list[float] = []
-    for seed, micro in (("a", BATCH), ("a", BATCH), ("b", BATCH), ("a", 5), ("a", 5)):
+    for seed, micro in (("a", WHOLE), ("a", WHOLE), ("b", WHOLE), ("a", 5), ("a", 5)):
         torch.manual_seed(len(losses))
         before = torch.random.get_rng_state()
         losses.append(gradients(module, stage, batch, micro, seed)["loss"].item())
@@ -142,7 +180,7 @@ def test_dropout_is_drawn_from_the_seed_alone(catalogue: Path) -> None:
 
 def test_two_processes_give_the_gradients_of_one(catalogue: Path, tmp_path: Path) -> None:
     module, stage, batch = build(catalogue, "fuse")
-    alone = gradients(module, stage, batch, BATCH)
+    alone = gradients(module, stage, batch, WHOLE)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -183,7 +221,8 @@ def test_two_processes_give_the_gradients_of_one(catalogue: Path, tmp_path: Path
 def run_one_process(catalogue: Path, result: Path) -> None:
     accelerator = Accelerator(cpu=True)
     module, stage, batch = build(catalogue, "fuse")
-    share = batch.split(BATCH // 2)[accelerator.process_index]
+    start = BATCH // 2 * accelerator.process_index
+    share = batch._slice(slice(start, start + BATCH // 2))
     wrapped = accelerator.prepare(module)
     loss = backward(wrapped, stage, share, 3, accelerator)
     found = {

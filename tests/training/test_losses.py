@@ -42,9 +42,21 @@ def test_equal_groups_are_not_negatives() -> None:
 
 def test_a_hard_negative_counts_for_its_own_query_only() -> None:
     left, right = torch.tensor([A, C]), torch.tensor([A, B])
-    loss = info_nce(left, right, scale=1.0, hard_negatives=torch.tensor([B, C]))
+    loss = info_nce(left, right, scale=1.0, hard_negatives=torch.tensor([[B], [C]]))
     expected = (softmax_loss(1.0, 0.6, 0.6) + softmax_loss(0.8, 0.0, 1.0)) / 2
     assert loss.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_query_may_have_several_hard_negatives_or_fewer() -> None:
+    left, right = torch.tensor([A, C]), torch.tensor([A, B])
+    hard = torch.tensor([[B, C], [C, A]])
+    loss = info_nce(left, right, 1.0, hard_negatives=hard)
+    both = (softmax_loss(1.0, 0.6, 0.6, 0.0) + softmax_loss(0.8, 0.0, 1.0, 0.0)) / 2
+    assert loss.item() == pytest.approx(both, abs=1e-6)
+    mask = torch.tensor([[True, False], [True, True]])
+    loss = info_nce(left, right, 1.0, hard_negatives=hard, hard_mask=mask)
+    fewer = (softmax_loss(1.0, 0.6, 0.6) + softmax_loss(0.8, 0.0, 1.0, 0.0)) / 2
+    assert loss.item() == pytest.approx(fewer, abs=1e-6)
 
 
 @given(st.integers(0, 1000), st.integers(2, 8))
@@ -53,8 +65,9 @@ def test_the_order_of_the_batch_does_not_matter(seed: int, count: int) -> None:
     left, right = functional.normalize(torch.randn(2, count, 4, generator=generator), dim=-1)
     groups = torch.randint(0, 3, (count,), generator=generator)
     order = torch.randperm(count, generator=generator)
-    loss = info_nce(left, right, 5.0, groups, symmetric=True, hard_negatives=right.flip(1))
-    shuffled = info_nce(left[order], right[order], 5.0, groups[order], True, right.flip(1)[order])
+    hard = torch.stack([right.flip(1), -right], dim=1)
+    loss = info_nce(left, right, 5.0, groups, symmetric=True, hard_negatives=hard)
+    shuffled = info_nce(left[order], right[order], 5.0, groups[order], True, hard[order])
     torch.testing.assert_close(loss, shuffled)
     assert torch.isfinite(loss)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.tiny import build_model
-from tests.training.colours import NAMES, Colours
+from tests.training.colours import NAMES, Colours, names_of
 from tmcir.core.errors import TMCIRError
 from tmcir.data.dataset import Dataset, Triplet
 from tmcir.data.fashion_products import FashionProducts
@@ -60,7 +60,7 @@ def make_pairs(
     return Pairs(
         left=torch.tensor([A, C]),
         right=torch.tensor([A, B]),
-        hard_negatives=None if hard_negatives is None else torch.tensor(hard_negatives),
+        hard_negatives=None if hard_negatives is None else torch.tensor(hard_negatives)[:, None],
         groups=torch.tensor(groups),
         scale=torch.tensor(2.0),
     )
@@ -259,7 +259,8 @@ def test_fusion_compares_each_query_with_its_target(
     torch.testing.assert_close(pairs.right.detach(), targets)
     assert (pairs.hard_negatives is not None) == reference_as_negative
     if pairs.hard_negatives is not None:
-        torch.testing.assert_close(pairs.hard_negatives.detach(), model.encode_images(references))
+        own = model.encode_images(references)[:, None]
+        torch.testing.assert_close(pairs.hard_negatives.detach(), own)
     pairs.left[0, 0].backward()
     gradients = [
         model.composer.output.weight.grad,
@@ -267,6 +268,46 @@ def test_fusion_compares_each_query_with_its_target(
         model.encoder.clip.text_projection.weight.grad,
     ]
     assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
+
+
+@pytest.mark.parametrize("reference_as_negative", [True, False])
+def test_members_of_an_image_set_are_negatives_of_their_query(
+    reference_as_negative: bool, colours: Colours, model: TMCIR
+) -> None:
+    colours.triplets = [
+        Triplet("1", "a", "in blue", target="b", subset=("b", "c", "d", "e")),
+        Triplet("2", "c", "in red", target="d", subset=("d", "f")),
+    ]
+    stage = fuse(colours, 0, True, reference_as_negative, frozenset("e"), subset_negatives=2)
+    samples = sorted(stage.samples(0), key=lambda sample: str(sample.reference))
+    # Without target and without what is skipped.
+    assert [sample.negatives for sample in samples] == [("c", "d"), ("f",)]
+    images = Crops(ImageStore(model, colours.image_path, 1 << 30), Augmentation())
+    batch = make_batch(samples, model.encoder, images, "seed", stage.negatives)
+    pairs = stage.embed(model, batch)
+    embedded = {name: model.encode_images([colours.image_path(name)])[0] for name in "abcdf"}
+    first = int(reference_as_negative)
+    assert pairs.hard_negatives is not None and pairs.hard_mask is not None
+    assert pairs.hard_mask.tolist() == [[True] * (2 + first), [True] * (1 + first) + [False]]
+    if reference_as_negative:
+        for row, name in enumerate("ac"):
+            torch.testing.assert_close(pairs.hard_negatives[row, 0], embedded[name])
+    own = pairs.hard_negatives[0, first:].sum(dim=0)
+    torch.testing.assert_close(own, embedded["c"] + embedded["d"])
+    torch.testing.assert_close(pairs.hard_negatives[1, first], embedded["f"])
+
+
+def test_as_many_negatives_are_sampled_as_asked(colours: Colours, model: TMCIR) -> None:
+    sample = Sample("b", ("blue",), reference="a", negatives=("c", "d", "e"))
+    images = Crops(ImageStore(model, colours.image_path, 1 << 30), Augmentation())
+    seen = set()
+    for seed in range(20):
+        batch = make_batch([sample], model.encoder, images, str(seed), negatives=1)
+        assert batch.negatives is not None and batch.negatives.shape == (1, 1)
+        (name,) = set(names_of(batch, model)) - {"a", "b"}
+        assert names_of(batch, model)[batch.negatives.item()] == name
+        seen.add(name)
+    assert seen == set("cde")
 
 
 def test_only_fusion_updates_the_statistics(colours: Colours, model: TMCIR) -> None:
@@ -337,7 +378,7 @@ def test_a_change_reaches_every_row_but_not_the_scale() -> None:
     pairs = make_pairs(hard_negatives=[B, C])
     halved = pairs.map(lambda rows: rows[:1])
     assert halved.left.tolist() == [A] and halved.right.tolist() == [A]
-    assert halved.hard_negatives is not None and halved.hard_negatives.shape == (1, 2)
+    assert halved.hard_negatives is not None and halved.hard_negatives.shape == (1, 1, 2)
     assert halved.groups.tolist() == [0]
     assert halved.scale is pairs.scale
     assert make_pairs().map(lambda rows: rows[:1]).hard_negatives is None

@@ -1,8 +1,8 @@
-"""From samples to training batches: images drawn and texts tokenised per step.
+"""From samples to training batches: images and texts sampled per step.
 
-A batch is a pure function of (seed, stage, step), so that a resumed run sees what an undisturbed
-one would have seen, whatever the number of micro-batches. Letters used in shapes: B pairs, U
-unique images, S image side, L text tokens.
+A batch is a pure function of (seed, stage, step), so that a resumed run repeats an undisturbed one,
+with any number of micro-batches. Letters used in shapes: B pairs, U unique images, K further
+negatives of a pair, S image side, L text tokens.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor
@@ -27,15 +28,17 @@ class Sample:
 
     Attributes:
         target: The image that the text, or the reference with the text, should find.
-        texts: Equally likely texts; one is drawn per step.
+        texts: Equally likely texts; one is sampled per step.
         reference: The reference image; None in the alignment stage.
         group: Samples with equal groups are not negatives of each other; None groups by the text.
+        negatives: Images that are no answer, for a stage that samples further negatives.
     """
 
     target: str
     texts: tuple[str, ...]
     reference: str | None = None
     group: tuple[str, ...] | None = None
+    negatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,10 @@ class Batch:
     Attributes:
         images: float [U, 3, S, S], normalised; or states of U images, encoded before.
         text: Tokens of B texts.
-        target: long [B], row of ``images`` that a pair's image, or its target image, is.
+        target: long [B], row in ``images`` of a pair's image, or of its target image.
         reference: long [B], row of the reference image; None in the alignment stage.
         groups: long [B], equal where two pairs must not be negatives of each other.
+        negatives: long [B, K], rows of further negatives, -1 where a pair has fewer; None: K is 0.
     """
 
     images: Tensor | States
@@ -55,44 +59,75 @@ class Batch:
     target: Tensor
     reference: Tensor | None
     groups: Tensor
+    negatives: Tensor | None = None
 
     def image_features(self, encoder: Encoder) -> ImageFeatures:
-        """Return the features of the U images, encoded now where they are pixels."""
+        """Return the features of the U images; pixels are encoded now."""
         if isinstance(self.images, Tensor):
             return encoder.image_features(self.images)
         return encoder.features_of(self.images)
 
     def to(self, device: torch.device) -> Batch:
         """Return the same batch on ``device``."""
-        reference = None if self.reference is None else self.reference.to(device)
         return Batch(
             _map(self.images, lambda tensor: tensor.to(device)),
             self.text.to(device),
             self.target.to(device),
-            reference,
+            None if self.reference is None else self.reference.to(device),
             self.groups.to(device),
+            None if self.negatives is None else self.negatives.to(device),
         )
 
-    def split(self, size: int) -> list[Batch]:
-        """Cut into micro-batches of ``size`` pairs, each with only the images that it names."""
-        return [self._slice(slice(at, at + size)) for at in range(0, len(self.target), size)]
+    def split(self, max_images: int) -> list[Batch]:
+        """Cut into micro-batches of consecutive pairs, each with only the images that it names.
+
+        Args:
+            max_images: Maximum number of images of a micro-batch; a pair with more is alone.
+        """
+        starts, images = [0], set[int]()
+        for row, named in enumerate(self._named().tolist()):
+            own = set(named) - {-1}
+            if images and len(images | own) > max_images:
+                starts.append(row)
+                images = set()
+            images |= own
+        return [self._slice(slice(*rows)) for rows in pairwise([*starts, len(self.target)])]
+
+    def _named(self) -> Tensor:
+        """Return the images of each pair, long [B, 1 or 2, and K more]; -1 where there is none."""
+        columns = [self.target[:, None]]
+        if self.reference is not None:
+            columns.append(self.reference[:, None])
+        if self.negatives is not None:
+            columns.append(self.negatives)
+        return torch.cat(columns, dim=1)
 
     def _slice(self, rows: slice) -> Batch:
-        target = self.target[rows]
-        reference = None if self.reference is None else self.reference[rows]
-        named = target if reference is None else torch.cat([reference, target])
-        used, inverse = named.unique(return_inverse=True)
+        named = self._named()[rows]
+        used = named[named >= 0].unique()
+        places = torch.searchsorted(used, named).where(named >= 0, -1)  # in ``used``
+        own = 1 if self.reference is None else 2
         return Batch(
             images=_map(self.images, lambda tensor: tensor[used]),
             text=self.text.select(rows),
-            target=inverse[-len(target) :],
-            reference=None if reference is None else inverse[: len(target)],
+            target=places[:, 0],
+            reference=None if self.reference is None else places[:, 1],
             groups=self.groups[rows],
+            negatives=None if self.negatives is None else places[:, own:],
         )
 
 
-def make_batch(samples: Sequence[Sample], encoder: Encoder, images: Images, seed: str) -> Batch:
-    """Draw images and tokenise texts of samples; ``seed`` fixes the views and the choice of texts.
+def make_batch(
+    samples: Sequence[Sample], encoder: Encoder, images: Images, seed: str, negatives: int = 0
+) -> Batch:
+    """Sample the images and texts of a step.
+
+    Args:
+        samples: B samples.
+        encoder: Tokenises the texts.
+        images: Gives the images.
+        seed: Fixes texts, negatives and views.
+        negatives: K, further negatives of each sample, if it has as many.
 
     Raises:
         ImageError: An image is missing or broken.
@@ -100,10 +135,17 @@ def make_batch(samples: Sequence[Sample], encoder: Encoder, images: Images, seed
     composed = samples[0].reference is not None
     targets = [sample.target for sample in samples]
     references = [str(sample.reference) for sample in samples] if composed else []
-    names = list(dict.fromkeys([*references, *targets]))
+    generator = random.Random(seed)
+    texts = [generator.choice(sample.texts) for sample in samples]
+    sampled = [
+        generator.sample(sample.negatives, min(negatives, len(sample.negatives)))
+        for sample in samples
+    ]
+    names = list(dict.fromkeys([*references, *targets, *chain.from_iterable(sampled)]))
     rows = {name: row for row, name in enumerate(names)}
-    draw = random.Random(seed)
-    texts = [draw.choice(sample.texts) for sample in samples]
+    rows_of_negatives = [
+        [rows[name] for name in own] + [-1] * (negatives - len(own)) for own in sampled
+    ]
     groups = [
         _number(sample.group if sample.group is not None else (text.casefold().strip(),))
         for sample, text in zip(samples, texts, strict=True)
@@ -114,6 +156,7 @@ def make_batch(samples: Sequence[Sample], encoder: Encoder, images: Images, seed
         target=torch.tensor([rows[name] for name in targets]),
         reference=torch.tensor([rows[name] for name in references]) if composed else None,
         groups=torch.tensor(groups),
+        negatives=torch.tensor(rows_of_negatives) if negatives else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from tmcir.core.errors import TMCIRError
 from tmcir.models.tmcir import TMCIR
@@ -57,14 +59,16 @@ def train_stage(
     optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
     steps_per_epoch = _steps_per_epoch(stage, settings, accelerator)
     images = _images(stage, settings, store, accelerator, seed)
-    micro_batch = settings.micro_batch_size or settings.batch_size
+    max_images = settings.micro_batch_images or sys.maxsize
+    if settings.gradient_checkpointing:
+        checkpoint_gradients(model)
 
     def seed_of(step: int) -> str:
         return f"{seed} {stage.name} {step} {accelerator.process_index}"
 
     def gradients(module: nn.Module, batch: Batch, step: int) -> Tensor:
         batch = batch.to(accelerator.device)
-        return backward(module, stage, batch, micro_batch, accelerator, seed_of(step))
+        return backward(module, stage, batch, max_images, accelerator, seed_of(step))
 
     job = Job(
         name=stage.name,
@@ -88,6 +92,15 @@ def train_stage(
     return fit(job, plan, folder, accelerator, validate)
 
 
+def checkpoint_gradients(model: TMCIR) -> None:
+    """Let the towers keep the input of each layer and compute the rest again for the gradients."""
+    for module in model.encoder.modules():
+        if isinstance(module, PreTrainedModel) and module.supports_gradient_checkpointing:
+            # Older versions of transformers 5 have the second name only.
+            enable = getattr(module, "activation_checkpointing_enable", None)
+            (enable or module.gradient_checkpointing_enable)({"use_reentrant": False})
+
+
 def _images(
     stage: Stage, settings: StageSettings, store: ImageStore, accelerator: Accelerator, seed: int
 ) -> Images:
@@ -99,6 +112,8 @@ def _images(
     samples = stage.samples(0)
     names = {sample.target for sample in samples}
     names |= {sample.reference for sample in samples if sample.reference is not None}
+    if stage.negatives:
+        names |= {name for sample in samples for name in sample.negatives}
     accelerator.print(
         f"{stage.name}  encodes {len(names)} images once; views of each: {settings.views}"
     )
@@ -143,7 +158,7 @@ def _batches(
         epoch, place = divmod(step, steps_per_epoch)
         first = place * settings.batch_size + offset
         chosen = samples_of(epoch)[first : first + share]
-        return make_batch(chosen, model.encoder, images, seed_of(step))
+        return make_batch(chosen, model.encoder, images, seed_of(step), stage.negatives)
 
     return batch_of
 

@@ -9,7 +9,7 @@ over a micro-batch use the same dropout, from one seed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -41,7 +41,7 @@ def backward(
     module: nn.Module,
     stage: Stage,
     batch: Batch,
-    micro_batch: int,
+    max_images: int,
     accelerator: Accelerator,
     seed: str = "",
 ) -> Tensor:
@@ -51,14 +51,15 @@ def backward(
         module: The ``StageModule``, prepared by ``accelerator``.
         stage: Gives the loss.
         batch: This process's share of the batch.
-        micro_batch: Maximum number of pairs whose activations are in memory at once.
+        max_images: Maximum number of images whose activations are in memory at once.
         accelerator: Gathers over processes and runs the backward pass.
         seed: Of dropout; another in every step and process.
     """
     with _attention(accelerator):
-        if len(batch.target) <= micro_batch:
+        parts = batch.split(max_images)
+        if len(parts) == 1:
             return _at_once(module, stage, batch, accelerator, seed)
-        return _in_parts(module, stage, batch, micro_batch, accelerator, seed)
+        return _in_parts(module, stage, parts, accelerator, seed)
 
 
 def _at_once(
@@ -74,23 +75,22 @@ def _at_once(
 def _in_parts(
     module: nn.Module,
     stage: Stage,
-    batch: Batch,
-    micro_batch: int,
+    parts: Sequence[Batch],
     accelerator: Accelerator,
     seed: str,
 ) -> Tensor:
     device = accelerator.device
-    parts = batch.split(micro_batch)
     with torch.no_grad(), _seeded(seed, device):
         whole = _leaves([module(part) for part in parts])
     loss = stage.loss(whole.map(gather))
     loss.backward()
     with _seeded(seed, device):
+        start = 0
         for number, part in enumerate(parts):
             last = number == len(parts) - 1
             with nullcontext() if last else accelerator.no_sync(module):
                 pairs = module(part)
-                rows = slice(number * micro_batch, number * micro_batch + len(part.target))
+                rows = slice(start, start := start + len(part.target))
                 accelerator.backward(_surrogate(pairs, whole, rows, count=len(parts)))
     return loss.detach()
 
@@ -144,12 +144,14 @@ def _leaves(parts: list[Pairs]) -> Pairs:
         joined = torch.cat([getattr(part, name) for part in parts])
         return joined.requires_grad_(joined.is_floating_point())
 
+    first = parts[0]
     return Pairs(
         left=join("left"),
         right=join("right"),
-        hard_negatives=None if parts[0].hard_negatives is None else join("hard_negatives"),
         groups=join("groups"),
-        scale=parts[0].scale.detach().requires_grad_(),
+        scale=first.scale.detach().requires_grad_(),
+        hard_negatives=None if first.hard_negatives is None else join("hard_negatives"),
+        hard_mask=None if first.hard_mask is None else join("hard_mask"),
     )
 
 

@@ -1,6 +1,7 @@
 """Contrastive losses of METHOD.md, equations (1) and (4).
 
-Letters used in shapes: N samples in the (gathered) batch, D embedding size.
+Letters used in shapes: N samples in the (gathered) batch, K further negatives of each, D embedding
+size.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ def info_nce(
     groups: Tensor | None = None,
     symmetric: bool = False,
     hard_negatives: Tensor | None = None,
+    hard_mask: Tensor | None = None,
 ) -> Tensor:
     """Return the InfoNCE loss of N aligned pairs.
 
@@ -31,14 +33,15 @@ def info_nce(
         groups: long [N]. Rows with equal numbers have equal texts (1) or equal targets (4): they
             are not negatives of each other. None takes all as different.
         symmetric: Average with the loss from right to left.
-        hard_negatives: float [N, D], L2-normalised. Row i is one more negative of row i of
+        hard_negatives: float [N, K, D], L2-normalised. Row i holds further negatives of row i of
             ``left`` alone, such as the reference image of a query.
+        hard_mask: bool [N, K], False where a row has fewer of them; None: all have K.
 
     Returns:
         The mean loss, a scalar.
 
     Recommendation:
-        Large batches: the loss learns from the negatives it sees. ``micro_batch_size`` keeps the
+        Large batches: the loss learns from the negatives it sees. ``micro_batch_images`` keeps the
         memory low without losing them.
 
     Example:
@@ -54,8 +57,10 @@ def info_nce(
         logits = logits.masked_fill(same, -torch.inf)
     forward = logits
     if hard_negatives is not None:
-        own = scale * (left.float() * hard_negatives.float()).sum(dim=-1, keepdim=True)
-        forward = torch.cat([logits, own], dim=1)  # [N, N + 1]
+        own = scale * (left[:, None].float() * hard_negatives.float()).sum(dim=-1)  # [N, K]
+        if hard_mask is not None:
+            own = own.masked_fill(~hard_mask, -torch.inf)
+        forward = torch.cat([logits, own], dim=1)  # [N, N + K]
     loss = functional.cross_entropy(forward, target)
     if symmetric:
         loss = (loss + functional.cross_entropy(logits.T, target)) / 2

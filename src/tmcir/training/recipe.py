@@ -98,10 +98,16 @@ class StageSettings(OptimiserSettings):
 
     epochs: int = Field(default=10, ge=1, description="Passes over the samples.")
     batch_size: int = Field(default=128, ge=2, description="Pairs a step, over all processes.")
-    micro_batch_size: int | None = Field(
+    micro_batch_images: int | None = Field(
         default=None,
         ge=1,
-        description="Most pairs in memory at once in a process; the result stays the same.",
+        description="Maximum number of images whose activations a process keeps at once; the result"
+        " stays the same. None: those of the whole batch.",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Keep only the inputs of the towers' layers, and compute the rest again for the"
+        " gradients: a fraction of the memory for about a third more time.",
     )
     learning_rate: float = Field(default=5e-4, gt=0, description="Peak rate of the fusion.")
     tower_learning_rate: float | None = Field(
@@ -209,6 +215,12 @@ class FuseSettings(StageSettings):
     symmetric: bool = Field(default=True, description="True is equation (4).")
     reference_as_negative: bool = Field(
         default=True, description="The reference is one more negative of its own query."
+    )
+    subset_negatives: int = Field(
+        default=0,
+        ge=0,
+        description="Members of a query's image set (CIRR) that are further negatives of it,"
+        " sampled per step; each is one more image to encode.",
     )
 
 

@@ -206,8 +206,15 @@ def _stages(
     if listed.invert is not None:
         stages.append((invert(dataset, seed, listed.invert.symmetric, skip), listed.invert))
     if listed.fuse is not None:
-        negative = listed.fuse.reference_as_negative
-        stages.append((fuse(dataset, seed, listed.fuse.symmetric, negative, skip), listed.fuse))
+        stage = fuse(
+            dataset,
+            seed,
+            listed.fuse.symmetric,
+            listed.fuse.reference_as_negative,
+            skip,
+            listed.fuse.subset_negatives,
+        )
+        stages.append((stage, listed.fuse))
     return stages, files
 
 

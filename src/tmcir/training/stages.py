@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
+import torch
 from torch import Tensor
 
 from tmcir.data.dataset import Dataset, Triplet
@@ -26,16 +27,18 @@ class Pairs:
     Attributes:
         left: float [B, D], L2-normalised: images (align, invert) or queries (fuse).
         right: float [B, D], L2-normalised: texts (align), sentences (invert) or targets (fuse).
-        hard_negatives: float [B, D], L2-normalised; None where the stage has none.
         groups: long [B], see ``info_nce``.
         scale: 1 / tau, a scalar.
+        hard_negatives: float [B, K, D], L2-normalised; None where the stage has none.
+        hard_mask: bool [B, K], False where a pair has fewer; None where all have K.
     """
 
     left: Tensor
     right: Tensor
-    hard_negatives: Tensor | None
     groups: Tensor
     scale: Tensor
+    hard_negatives: Tensor | None = None
+    hard_mask: Tensor | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Pairs:
         """Apply ``change`` to each tensor of B rows."""
@@ -57,6 +60,7 @@ class Stage:
         embed: Embeds a batch, with gradients.
         loss: Takes the gathered pairs and returns a scalar.
         after_step: Called after each optimiser step.
+        negatives: Further negatives of each sample, sampled per step.
         trains_method: Whether the method that composes queries gets gradients. Where it gets none
             it is frozen: several processes wait for a gradient of all that is not.
     """
@@ -66,6 +70,7 @@ class Stage:
     embed: Callable[[TMCIR, Batch], Pairs]
     loss: Callable[[Pairs], Tensor]
     after_step: Callable[[TMCIR], None]
+    negatives: int = 0
     trains_method: bool = True
 
 
@@ -85,7 +90,7 @@ def align(pairs: Pairing, seed: int, symmetric: bool) -> Stage:
     def embed(model: TMCIR, batch: Batch) -> Pairs:
         image = batch.image_features(model.encoder)
         text = model.encoder.text_features(batch.text)
-        return Pairs(image.pooled[batch.target], text.pooled, None, batch.groups, _scale(model))
+        return Pairs(image.pooled[batch.target], text.pooled, batch.groups, _scale(model))
 
     def loss(pairs: Pairs) -> Tensor:
         return info_nce(pairs.left, pairs.right, pairs.scale, pairs.groups, symmetric)
@@ -118,7 +123,7 @@ def invert(
         assert isinstance(model.composer, Pic2Word)
         image = batch.image_features(model.encoder).pooled[batch.target]
         sentence = model.composer.describe(image, model.encoder)
-        return Pairs(image, sentence, None, batch.groups, _scale(model))
+        return Pairs(image, sentence, batch.groups, _scale(model))
 
     def loss(pairs: Pairs) -> Tensor:
         return info_nce(pairs.left, pairs.right, pairs.scale, pairs.groups, symmetric)
@@ -132,6 +137,7 @@ def fuse(
     symmetric: bool,
     reference_as_negative: bool,
     skip: frozenset[str] = frozenset(),
+    subset_negatives: int = 0,
 ) -> Stage:
     """Stage 2: towers and composition on triplets, equation (4) of METHOD.md.
 
@@ -141,6 +147,8 @@ def fuse(
         symmetric: Both directions of the loss.
         reference_as_negative: Whether the reference is one more negative of its own query.
         skip: Images to leave out; queries that name one are skipped.
+        subset_negatives: Number of members of a query's image set (CIRR) that are further
+            negatives of it, sampled per step.
     """
 
     def samples(epoch: int) -> Sequence[Sample]:
@@ -152,6 +160,7 @@ def fuse(
                 texts=triplet.training_texts or (triplet.text,),
                 reference=triplet.reference,
                 group=(groups[triplet.target],),
+                negatives=_subset_negatives(triplet, skip),
             )
             for triplet in triplets
             if triplet.target is not None and skip.isdisjoint((triplet.reference, triplet.target))
@@ -162,15 +171,40 @@ def fuse(
         image = batch.image_features(model.encoder)
         reference = image.select(batch.reference)
         query = model(reference, model.encoder.text_features(batch.text)).query
-        negatives = reference.pooled if reference_as_negative else None
-        return Pairs(query, image.pooled[batch.target], negatives, batch.groups, _scale(model))
+        pairs = Pairs(query, image.pooled[batch.target], batch.groups, _scale(model))
+        rows = [batch.reference[:, None]] if reference_as_negative else []
+        rows += [] if batch.negatives is None else [batch.negatives]
+        if not rows:
+            return pairs
+        hard = torch.cat(rows, dim=1)  # [B, K]
+        mask = None if batch.negatives is None else hard >= 0
+        return replace(pairs, hard_negatives=image.pooled[hard.clamp(min=0)], hard_mask=mask)
 
     def loss(pairs: Pairs) -> Tensor:
         return info_nce(
-            pairs.left, pairs.right, pairs.scale, pairs.groups, symmetric, pairs.hard_negatives
+            pairs.left,
+            pairs.right,
+            pairs.scale,
+            pairs.groups,
+            symmetric,
+            pairs.hard_negatives,
+            pairs.hard_mask,
         )
 
-    return Stage("fuse", samples, embed, loss, after_step=lambda m: m.composer.update_statistics())
+    return Stage(
+        "fuse",
+        samples,
+        embed,
+        loss,
+        after_step=lambda model: model.composer.update_statistics(),
+        negatives=subset_negatives,
+    )
+
+
+def _subset_negatives(triplet: Triplet, skip: frozenset[str]) -> tuple[str, ...]:
+    """Return the members of a CIRR image set that do not answer the query."""
+    answers = {triplet.target, *triplet.answers} | skip
+    return tuple(name for name in triplet.subset if name not in answers)
 
 
 def _answer_groups(triplets: Sequence[Triplet]) -> dict[str, str]:
