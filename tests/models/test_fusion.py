@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -384,3 +385,18 @@ def test_statistics_do_not_depend_on_micro_batches() -> None:
         fusion.update_statistics()
     torch.testing.assert_close(whole.merger.statistics.mean, parts.merger.statistics.mean)
     torch.testing.assert_close(whole.merger.statistics.square, parts.merger.statistics.square)
+
+
+def test_similarities_are_float32_under_autocast() -> None:
+    fusion = make_fusion().float()
+    image, text = make_features([3, 1, 4, 2])
+    image = image.to(torch.device("cpu"), torch.float32)
+    text = replace(text, pooled=text.pooled.float(), tokens=text.tokens.float())
+    exact = fusion.merger.match(image.tokens, text)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = fusion(image, text).merge
+    assert found is not None
+    for name in ("similarity", "weights", "alpha", "threshold"):
+        value = getattr(found, name)
+        assert value.dtype == torch.float32
+        assert value.equal(getattr(exact, name))

@@ -65,7 +65,15 @@ class Merger(nn.Module):
         return tokens, merge
 
     def match(self, patches: Tensor, text: TextFeatures) -> MergeMap:
-        """Assign patches [N, P, D] to words by equation (2), and weigh them for equation (3)."""
+        """Assign patches [N, P, D] to words by equation (2), and weigh them for equation (3).
+
+        In float32 under autocast, too: bfloat16 rounds a cosine to two digits, and thresholds,
+        weights and running statistics are made of small differences.
+        """
+        with torch.autocast(patches.device.type, enabled=False):
+            return self._match(patches, text)
+
+    def _match(self, patches: Tensor, text: TextFeatures) -> MergeMap:
         similarity = torch.einsum(
             "npd,nld->npl",
             functional.normalize(patches.float(), dim=-1),
