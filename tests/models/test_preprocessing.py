@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tmcir.core.errors import TMCIRError
-from tmcir.models.preprocessing import CLIP_MEAN, CLIP_STD, ImagePreprocessor
+from tmcir.models.preprocessing import CLIP_MEAN, CLIP_STD, FITS, ImagePreprocessor
 
 
 def noise(width: int, height: int) -> Image.Image:
@@ -93,7 +93,7 @@ def test_whole_pixels_are_not_lost_to_rounding(
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 40), st.sampled_from(["crop", "pad"]))
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 40), st.sampled_from(FITS))
 def test_every_image_becomes_a_square(width: int, height: int, size: int, fit: Any) -> None:
     square = ImagePreprocessor(size=size, fit=fit).resize(noise(width, height))
     assert square.shape == (size, size, 3)
@@ -151,6 +151,41 @@ def test_padding_does_not_change_what_fits() -> None:
     assert np.array_equal(square[1:6], np.asarray(image))
 
 
+# Target padding and stretching
+
+
+def test_target_padding_by_hand() -> None:
+    # 10 x 4: 10 / 1.25 = 8, so that (8 - 4) // 2 = 2 black rows go above and below; the square of
+    # 8 is then cut out of 10 x 8: one column less on either side.
+    square = ImagePreprocessor(size=8, fit="targetpad").resize(
+        Image.new("RGB", (10, 4), (200, 0, 50))
+    )
+    expected = np.zeros((8, 8, 3), dtype=np.uint8)
+    expected[2:6] = (200, 0, 50)
+    assert np.array_equal(square, expected)
+
+
+def test_target_padding_leaves_what_is_nearly_square_to_the_crop() -> None:
+    for size in ((10, 9), (9, 10), (10, 10)):
+        crop, padded = (ImagePreprocessor(6, fit).resize(noise(*size)) for fit in FITS[::2])
+        assert np.array_equal(crop, padded)
+
+
+def test_stretching_shows_all_of_the_image() -> None:
+    image = noise(30, 10)
+    square = ImagePreprocessor(size=8, fit="stretch").resize(image)
+    assert np.array_equal(square, np.asarray(image.resize((8, 8), Image.Resampling.BICUBIC)))
+
+
+def test_a_crop_may_be_smaller_than_what_the_image_is_resized_to() -> None:
+    image = noise(20, 10)
+    square = ImagePreprocessor(size=8, resize_size=10).resize(image)
+    assert np.array_equal(square, np.asarray(image)[1:9, 6:14])
+    assert ImagePreprocessor(size=8, resize_size=10).region(20, 10) == pytest.approx(
+        (0.3, 0.1, 0.7, 0.9)
+    )
+
+
 # Normalise
 
 
@@ -189,7 +224,7 @@ def test_nothing_said_gives_the_defaults_of_clip() -> None:
     assert ImagePreprocessor.from_dict({}, 224) == ImagePreprocessor(size=224)
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("fit", FITS)
 def test_a_written_file_is_read_back(fit: Any) -> None:
     preprocessor = ImagePreprocessor(
         size=48, fit=fit, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), resample=2
@@ -205,13 +240,40 @@ def test_the_tower_says_the_size_and_the_file_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        # SigLIP and BLIP-2: both sides are given, and nothing is cut.
+        ({"size": {"height": 224, "width": 224}}, ImagePreprocessor(16, "stretch")),
+        ({"size": {"height": 9, "width": 9}, "do_center_crop": True}, ImagePreprocessor(16)),
+        # DINOv2: 256, of which 224 are cut out; here 16 of 18.
+        (
+            {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}},
+            ImagePreprocessor(16, resize_size=18),
+        ),
+        # ConvNeXt names a share.
+        ({"size": {"shortest_edge": 224}, "crop_pct": 0.5}, ImagePreprocessor(16, resize_size=32)),
+        ({"size": 224, "crop_size": 224}, ImagePreprocessor(16)),  # CLIP's first files
+    ],
+)
+def test_files_of_other_models_are_read(
+    settings: dict[str, Any], expected: ImagePreprocessor
+) -> None:
+    assert ImagePreprocessor.from_dict(settings, 16) == expected
+
+
+def test_a_file_of_ours_says_the_size_itself() -> None:
+    written = ImagePreprocessor(size=48, resize_size=60).to_dict()
+    assert ImagePreprocessor.from_dict(written, 16) == ImagePreprocessor(size=48, resize_size=60)
+
+
+@pytest.mark.parametrize(
     ("settings", "named"),
     [
         ({"resample": 0}, "resample 0"),
         ({"resample": 5}, "resample 5"),
         ({"resample": "bicubic"}, "resample 'bicubic'"),
         ({"resample": None}, "resample None"),
-        ({"fit": "stretch"}, "fit 'stretch'"),
+        ({"fit": "squeeze"}, "fit 'squeeze'"),
         ({"fit": None}, "fit None"),
     ],
 )
@@ -232,9 +294,14 @@ def test_what_is_not_supported_is_refused(settings: dict[str, Any], named: str) 
         ("crop", (20, 80), (0, 0.375, 1, 0.625)),  # 20 of 80: a quarter
         ("pad", (40, 20), (0, -0.5, 1, 1.5)),  # 40 high where the image has 20: 10 more each side
         ("pad", (20, 80), (-1.5, 0, 2.5, 1)),  # 80 wide where it has 20: 30 more each side
+        ("stretch", (20, 80), (0, 0, 1, 1)),
+        ("targetpad", (40, 40), (0, 0, 1, 1)),
+        ("targetpad", (40, 36), (0.05, 0, 0.95, 1)),  # 40 / 36 < 1.25: the middle 36 of 40
+        # 100 / 1.25 = 80: padded to 80 high, 15 above and below; then 80 of the 100 are shown.
+        ("targetpad", (100, 50), (0.1, -0.3, 0.9, 1.3)),
     ],
 )
 def test_the_region_is_what_the_square_shows(
     fit: Any, size: tuple[int, int], region: tuple[float, ...]
 ) -> None:
-    assert ImagePreprocessor(size=8, fit=fit).region(*size) == region
+    assert ImagePreprocessor(size=8, fit=fit).region(*size) == pytest.approx(region)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -205,9 +205,16 @@ def explanation_view(explanation: Explanation, image: ImageSource) -> Explanatio
 
 def _square(explanation: Explanation, image: ImageSource, side: int) -> NDArray[np.uint8]:
     """Return the part of the picture that the model sees, uint8 [S, S, 3]."""
-    patch = max(1, side // max(explanation.grid))
-    preprocessor = ImagePreprocessor(size=patch * explanation.grid[0], fit=explanation.fit)
-    return preprocessor.resize(read_image(image, minimum_side=preprocessor.size))
+    size = explanation.grid[0] * max(1, side // max(explanation.grid))
+    picture = read_image(image, minimum_side=size)
+    whole = ImagePreprocessor(size, explanation.fit)
+    if explanation.region is None:
+        return whole.resize(picture)
+    # A tower may cut a part of the square away: the region says how much is left.
+    seen, all_of_it = (
+        area[2] - area[0] for area in (explanation.region, whole.region(*picture.size))
+    )
+    return replace(whole, resize_size=round(size * all_of_it / seen)).resize(picture)
 
 
 def _strengths(explanation: Explanation, places: Sequence[int]) -> NDArray[np.float32]:

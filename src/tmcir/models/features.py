@@ -18,23 +18,28 @@ class ImageFeatures:
     Attributes:
         pooled: float [N, D], L2-normalised (v_0 of METHOD.md section 1).
         tokens: float [N, P, D], patch tokens projected into the joint space (v_1..v_P).
+        norms: float [N], lengths of the pooled embeddings before they were normalised, of encoders
+            that were trained on the sum of such embeddings; None for all others.
     """
 
     pooled: Tensor
     tokens: Tensor
+    norms: Tensor | None = None
 
     def select(self, index: Tensor) -> ImageFeatures:
         """Return the rows at ``index`` (long [M])."""
-        return ImageFeatures(self.pooled[index], self.tokens[index])
-
-    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> ImageFeatures:
-        """Return the same features on ``device``, in ``dtype`` if one is given."""
-        return ImageFeatures(self.pooled.to(device, dtype), self.tokens.to(device, dtype))
+        norms = None if self.norms is None else self.norms[index]
+        return ImageFeatures(self.pooled[index], self.tokens[index], norms)
 
 
 @dataclass(frozen=True, slots=True)
 class TextTokens:
-    """Tokenised texts: ids long [N, L + 2], right-padded; lengths long [N], start and end in."""
+    """Tokenised texts.
+
+    Attributes:
+        ids: long [N, T], special tokens included, right-padded.
+        lengths: long [N], special tokens included.
+    """
 
     ids: Tensor
     lengths: Tensor
@@ -58,21 +63,33 @@ class TextFeatures:
         mask: bool [N, L], True where a token is content, False at padding.
         source: What the tower read, for methods that write a sentence around it; None where only
             the embeddings are known.
+        norms: float [N], as in ``ImageFeatures``.
     """
 
     pooled: Tensor
     tokens: Tensor
     mask: Tensor
     source: TextTokens | None = None
+    norms: Tensor | None = None
 
     def select(self, index: Tensor) -> TextFeatures:
         """Return the rows at ``index`` (long [M])."""
-        source = None if self.source is None else self.source.select(index)
-        return TextFeatures(self.pooled[index], self.tokens[index], self.mask[index], source)
-
-    def to(self, device: torch.device) -> TextFeatures:
-        """Return the same features on ``device``."""
-        source = None if self.source is None else self.source.to(device)
         return TextFeatures(
-            self.pooled.to(device), self.tokens.to(device), self.mask.to(device), source
+            self.pooled[index],
+            self.tokens[index],
+            self.mask[index],
+            None if self.source is None else self.source.select(index),
+            None if self.norms is None else self.norms[index],
         )
+
+
+def sum_weights(image: ImageFeatures, text: TextFeatures) -> Tensor:
+    """Return the weights of both pooled embeddings in a plain sum, float [N, 2]; they sum to 2.
+
+    Both are 1, except for an encoder that was trained on the sum of embeddings before they are
+    normalised: there a weight is the embedding's share of both lengths.
+    """
+    if image.norms is None or text.norms is None:
+        return image.pooled.new_ones(len(image.pooled), 2)
+    norms = torch.stack([image.norms, text.norms], dim=-1)
+    return 2 * norms / norms.sum(dim=-1, keepdim=True)

@@ -35,7 +35,12 @@ def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
     if config.get("format") in FORMATS:
         model = TMCIR.from_pretrained(source)
     else:
-        model = TMCIR(load_encoder(str(source), config), name=str(source))
+        encoder = load_encoder(str(source), config)
+        # The fusion's weights have no effect before training, but they are in the identity that a
+        # gallery remembers: the same ones every time.
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            model = TMCIR(encoder, name=str(source))
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval()

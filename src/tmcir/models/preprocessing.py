@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,8 +18,12 @@ from tmcir.runs.prefetch import prefetch
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-Fit = Literal["crop", "pad"]
-"""How an image is made square."""
+Fit = Literal["crop", "pad", "targetpad", "stretch"]
+"""How an image is made square, see ``ImagePreprocessor``."""
+
+FITS: tuple[str, ...] = get_args(Fit)
+TARGET_RATIO = 1.25
+"""Sides of an image that ``targetpad`` leaves as it is, the longer by the shorter, at most."""
 
 _RESAMPLING = {2: Image.Resampling.BILINEAR, 3: Image.Resampling.BICUBIC}
 
@@ -30,11 +34,15 @@ class ImagePreprocessor:
 
     Attributes:
         size: Side of the square that the tower reads, in pixels.
-        fit: ``crop`` cuts the centre square, as CLIP was trained; ``pad`` keeps the whole image on
-            a white square, for catalogues whose products fill tall or wide photos.
+        fit: How an image is made square: ``crop`` cuts the centre square, as CLIP was trained;
+            ``pad`` keeps the whole image on a white square, for catalogues whose products fill tall
+            or wide photos; ``targetpad`` pads with black until one side is at most 1.25 times the
+            other and then crops (CLIP4Cir, SPRC and others on Fashion-IQ and CIRR); ``stretch``
+            scales both sides, as SigLIP and BLIP-2 were trained.
         mean: Per-channel mean of pixel values in [0, 1].
         std: Per-channel standard deviation.
         resample: Pillow's number of the filter, 2 bilinear or 3 bicubic.
+        resize_size: What the shorter side is scaled to before the crop; None: ``size``.
     """
 
     size: int
@@ -42,18 +50,15 @@ class ImagePreprocessor:
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
     resample: int = 3
+    resize_size: int | None = None
 
     def resize(self, image: Image.Image) -> np.ndarray:
         """Return an RGB image as uint8 [size, size, 3]."""
+        if self.fit == "stretch":
+            return np.asarray(image.resize((self.size, self.size), _RESAMPLING[self.resample]))
         if self.fit == "pad":
             return self._padded(image)
-        width, height = image.size
-        # As transformers' CLIP does it: multiplied first, and cut down to whole pixels.
-        shorter = min(width, height)
-        resized = (int(self.size * width / shorter), int(self.size * height / shorter))
-        image = image.resize(resized, _RESAMPLING[self.resample])
-        left, top = (resized[0] - self.size) // 2, (resized[1] - self.size) // 2
-        return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
+        return self._cropped(_pad_to_ratio(image) if self.fit == "targetpad" else image)
 
     def region(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Return which part of an image ``resize`` shows.
@@ -62,7 +67,14 @@ class ImagePreprocessor:
             (left, top, right, bottom) as shares of width and height: within [0, 1] where the image
             is cut, beyond it where it is padded.
         """
-        side = max(width, height) if self.fit == "pad" else min(width, height)
+        if self.fit == "stretch":
+            return 0.0, 0.0, 1.0, 1.0
+        side: float = max(width, height)
+        if self.fit != "pad":
+            shorter = min(width, height)
+            if self.fit == "targetpad":
+                shorter = max(shorter, int(side / TARGET_RATIO))
+            side = shorter * self.size / (self.resize_size or self.size)
         across, down = side / width, side / height
         return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2
 
@@ -74,14 +86,16 @@ class ImagePreprocessor:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of preprocessor_config.json, readable by transformers as well."""
+        square = {"height": self.size, "width": self.size}
+        stretched = self.fit == "stretch"
         return {
             "image_processor_type": "CLIPImageProcessor",
             "do_convert_rgb": True,
             "do_resize": True,
-            "size": {"shortest_edge": self.size},
+            "size": square if stretched else {"shortest_edge": self.resize_size or self.size},
             "resample": self.resample,
-            "do_center_crop": True,
-            "crop_size": {"height": self.size, "width": self.size},
+            "do_center_crop": not stretched,
+            "crop_size": square,
             "do_rescale": True,
             "rescale_factor": 1 / 255,
             "do_normalize": True,
@@ -92,29 +106,42 @@ class ImagePreprocessor:
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any], image_size: int) -> ImagePreprocessor:
-        """Read a CLIP preprocessor_config.json.
+        """Read a preprocessor_config.json, of ours or of a model of transformers.
 
         Args:
             settings: The file's content; {} gives CLIP's defaults.
-            image_size: Side that the tower was built for, in pixels.
+            image_size: Side that the tower was built for, in pixels; a file of ours names its own.
 
         Raises:
             TMCIRError: The file asks for a filter or a fit that is not supported.
         """
         resample = settings.get("resample", 3)
-        fit = settings.get("fit", "crop")
-        if resample not in _RESAMPLING or fit not in ("crop", "pad"):
+        fit = settings.get("fit", "stretch" if _stretches(settings) else "crop")
+        if resample not in _RESAMPLING or fit not in FITS:
             raise TMCIRError(
                 f"preprocessor_config.json: resample {resample!r} and fit {fit!r} are not"
-                " supported: resample is 2 or 3, fit is 'crop' or 'pad'"
+                f" supported: resample is 2 or 3, fit is one of {', '.join(FITS)}"
             )
+        if "fit" in settings and "crop_size" in settings:
+            image_size = settings["crop_size"]["height"]
         return cls(
             size=image_size,
             fit=fit,
             mean=tuple(settings.get("image_mean", CLIP_MEAN)),
             std=tuple(settings.get("image_std", CLIP_STD)),
             resample=resample,
+            resize_size=_resize_size(settings, image_size),
         )
+
+    def _cropped(self, image: Image.Image) -> np.ndarray:
+        width, height = image.size
+        resize_size = self.resize_size or self.size
+        # As transformers' CLIP does it: multiplied first, and cut down to whole pixels.
+        shorter = min(width, height)
+        resized = (int(resize_size * width / shorter), int(resize_size * height / shorter))
+        image = image.resize(resized, _RESAMPLING[self.resample])
+        left, top = (resized[0] - self.size) // 2, (resized[1] - self.size) // 2
+        return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
 
     def _padded(self, image: Image.Image) -> np.ndarray:
         scale = self.size / max(image.size)
@@ -123,6 +150,35 @@ class ImagePreprocessor:
         canvas = Image.new("RGB", (self.size, self.size), "white")
         canvas.paste(image, ((self.size - image.width) // 2, (self.size - image.height) // 2))
         return np.asarray(canvas)
+
+
+def _pad_to_ratio(image: Image.Image) -> Image.Image:
+    """Pad the shorter side with black, until the longer one is TARGET_RATIO times as long."""
+    longer = max(image.size)
+    if longer < TARGET_RATIO * min(image.size):
+        return image
+    left, top = (max(0, int((longer / TARGET_RATIO - side) / 2)) for side in image.size)
+    canvas = Image.new("RGB", (image.width + 2 * left, image.height + 2 * top))
+    canvas.paste(image, (left, top))
+    return canvas
+
+
+def _stretches(settings: dict[str, Any]) -> bool:
+    size = settings.get("size")
+    return isinstance(size, dict) and "height" in size and not settings.get("do_center_crop")
+
+
+def _resize_size(settings: dict[str, Any], image_size: int) -> int | None:
+    """Return what the shorter side is scaled to before a crop of ``image_size``; None: to that."""
+    share = settings.get("crop_pct")  # of ConvNeXt, whose own file names no crop
+    if share is not None:
+        return int(image_size / share)
+    size, crop = settings.get("size"), settings.get("crop_size")
+    shorter: int | None = size.get("shortest_edge") if isinstance(size, dict) else None
+    cropped: int | None = crop.get("height") if isinstance(crop, dict) else None
+    if shorter is None or cropped is None or shorter <= cropped:
+        return None
+    return round(image_size * shorter / cropped)
 
 
 def read_pixels(

@@ -35,7 +35,7 @@ CONFIG, PREPROCESSOR, WEIGHTS, CARD = (
     *("config.json", "preprocessor_config.json"),
     *("model.safetensors", "README.md"),
 )
-_FILES = ["*.json", WEIGHTS, CARD, "*.txt"]
+_FILES = ["*.json", WEIGHTS, CARD, "*.txt", "*.model"]
 _DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "token", "local_files_only")
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tmcir.data.settings import RunSettings
 from tmcir.models.encoders.dual import DualSource
+from tmcir.models.preprocessing import Fit
 from tmcir.runs.recipes import load_settings
 from tmcir.runs.settings import OptimiserSettings, Settings
 from tmcir.training.methods import MethodSettings
@@ -20,8 +21,9 @@ class TowerSettings(Settings):
 
     image_size: int = Field(default=128, ge=16, description="Side of the input, in pixels.")
     patch_size: int = Field(default=16, ge=4, description="Side of a patch, in pixels.")
-    fit: Literal["crop", "pad"] = Field(
-        default="crop", description="Cut the centre square, or pad with white to a square."
+    fit: Fit = Field(
+        default="crop",
+        description="How images are made square: crop, pad (white), targetpad, or stretch.",
     )
     stem: Literal["patch", "convolution"] = Field(
         default="convolution", description="How pixels become patch tokens; patch is CLIP's own."
@@ -61,6 +63,17 @@ class ModelSettings(Settings):
     dual: DualSource | None = Field(
         default=None, description="A pretrained image backbone and text model with new heads."
     )
+    image_size: int | None = Field(
+        default=None,
+        ge=16,
+        description="Side of the images that a source reads, in pixels, where it is not the"
+        " source's own: position embeddings are interpolated.",
+    )
+    fit: Fit | None = Field(
+        default=None,
+        description="How a source's images are made square, where it is not the source's own:"
+        " crop, pad (white), targetpad (CLIP4Cir's, ratio 1.25), or stretch.",
+    )
     method: MethodSettings = Field(
         default=MethodSettings(), description="How queries are composed: a name, or with settings."
     )
@@ -79,6 +92,10 @@ class ModelSettings(Settings):
     def _one_of(self) -> ModelSettings:
         if [self.source, self.build, self.dual].count(None) != 2:
             raise ValueError("give one of source, build and dual")
+        if self.source is None and (self.image_size, self.fit) != (None, None):
+            raise ValueError("image_size and fit change those of a source; build and dual have own")
+        if self.keep_method and self.image_size is not None:
+            raise ValueError("keep_method keeps the source's image size: give no image_size")
         if self.keep_method and self.source is None:
             raise ValueError("keep_method needs a source, whose method it keeps")
         if self.keep_method and "method" in self.model_fields_set:

@@ -153,6 +153,7 @@ def build_model(settings: ModelSettings, dataset: Dataset) -> TMCIR:
     method = settings.method.name
     if settings.source is not None:
         towers = load(settings.source, device="cpu")
+        towers.encoder.set_images(settings.image_size, settings.fit)
         if settings.keep_method:
             if towers.method != method:
                 raise TMCIRError(
@@ -286,8 +287,11 @@ def _add_adapters(model: TMCIR, lora: LoraSettings | None) -> PeftModel | None:
     """Put low-rank adapters into the towers, in place; everything else there is frozen."""
     if lora is None:
         return None
+    targets = model.encoder.lora_targets
     config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, target_modules=list(model.encoder.lora_targets)
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        target_modules=targets if isinstance(targets, str) else list(targets),
     )
     return get_peft_model(model.encoder.towers, config)
 

@@ -232,7 +232,7 @@ def _answer_groups(triplets: Sequence[Triplet]) -> dict[str, str]:
 
 
 def _scale(model: TMCIR) -> Tensor:
-    scale = model.encoder.logit_scale
+    scale = model.encoder.logit_scale.view(())
     # The parameter itself, as CLIP does it: beyond the bound its clamp would have no gradient.
     scale.data.clamp_(max=math.log(LARGEST_SCALE))
     return scale.exp()

@@ -182,4 +182,4 @@ def test_parts_that_are_not_there_are_explained(bert: Path, tmp_path: Path) -> N
     with pytest.raises(TMCIRError, match="nowhere"):
         DualEncoder.from_parts(DualSource(image=str(tmp_path / "nowhere"), text=str(bert)), [])
     with pytest.raises(TMCIRError, match="made of two checkpoints"):
-        DualEncoder.from_pretrained("x")
+        DualEncoder.from_pretrained("x", {})

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tmcir.models.composer import Composer, ComposerSettings, Composition
-from tmcir.models.features import ImageFeatures, TextFeatures
+from tmcir.models.features import ImageFeatures, TextFeatures, sum_weights
 
 if TYPE_CHECKING:
     from tmcir.models.encoders.base import Encoder
@@ -23,7 +23,7 @@ class WeightedSum(Composer):
     """q = normalise((1 - w) v_0 + w t_0), one weight w for all queries.
 
     The weight is no parameter of the gradient: stage tune chooses it by the validation score,
-    which is what it is judged by. At 0.5 the query is exactly the normalised sum.
+    which is what it is judged by. At 0.5 the query is exactly the plain sum of ``sum_weights``.
 
     Args:
         weight: w, the weight of the text, in [0, 1].
@@ -51,6 +51,7 @@ class WeightedSum(Composer):
         self, image: ImageFeatures, text: TextFeatures, encoder: Encoder | None = None
     ) -> Composition:
         """Compose N queries from the pooled embeddings alone; ``encoder`` is not used."""
-        gate = 2 * torch.stack([1 - self.weight, self.weight]).expand(len(image.pooled), 2)
+        gate = sum_weights(image, text) * torch.stack([1 - self.weight, self.weight])  # [N, 2]
         query = gate[:, :1] * image.pooled + gate[:, 1:] * text.pooled
+        gate = 2 * functional.normalize(gate, p=1, dim=-1)
         return Composition(query=functional.normalize(query.float(), dim=-1), gate=gate)

@@ -12,10 +12,14 @@ __all__ = ["Encoder", "encoder_class", "load_encoder"]
 
 _FAMILIES = {
     "clip": "tmcir.models.encoders.clip:ClipEncoder",
+    "siglip": "tmcir.models.encoders.siglip:SiglipEncoder",
+    "blip-2": "tmcir.models.encoders.blip2:Blip2Encoder",
     "dual": "tmcir.models.encoders.dual:DualEncoder",
 }
-# The model_type of a published configuration, and the family that loads it.
-_TYPES = {"clip": "clip"}
+# What a published config.json calls a family; SigLIP 2 of fixed resolution calls itself SigLIP.
+_MODEL_TYPES = {"clip": "clip", "siglip": "siglip", "blip-2": "blip-2"}
+# The class of a published checkpoint, where the type alone does not say what it can do.
+_ARCHITECTURES = {"blip-2": "Blip2ForImageTextRetrieval"}
 
 
 def encoder_class(family: str) -> type[Encoder]:
@@ -42,8 +46,11 @@ def load_encoder(source: str, config: dict[str, Any]) -> Encoder:
         TMCIRError: It is of a type that is not supported, or incomplete.
     """
     kind = config.get("model_type") or config.get("format") or "unknown"
-    if kind not in _TYPES:
+    if kind not in _MODEL_TYPES:
         raise TMCIRError(
-            f"{source}: is of type {kind!r}; supported: TMCIR models and {', '.join(_TYPES)}"
+            f"{source}: is of type {kind!r}; supported: TMCIR models and {', '.join(_MODEL_TYPES)}"
         )
-    return encoder_class(_TYPES[kind]).from_pretrained(source)
+    needed, found = _ARCHITECTURES.get(kind), config.get("architectures") or ["no class"]
+    if needed is not None and needed not in found:
+        raise TMCIRError(f"{source}: is a {found[0]}, but of {kind} only {needed} can search")
+    return encoder_class(_MODEL_TYPES[kind]).from_pretrained(source, config)

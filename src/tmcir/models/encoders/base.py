@@ -7,6 +7,7 @@ size, W width of the text tower.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tmcir.core.errors import TMCIRError
 from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
-from tmcir.models.preprocessing import ImagePreprocessor
+from tmcir.models.preprocessing import Fit, ImagePreprocessor
 
 
 class Encoder(nn.Module, ABC):
@@ -29,23 +30,25 @@ class Encoder(nn.Module, ABC):
 
     Attributes:
         family: The family's name in saved models.
-        prefix_tokens: Special tokens before the content of a text.
-        suffix_tokens: Special tokens after it.
+        prefix_tokens: Number of special tokens before the content of a text.
+        suffix_tokens: Number of special tokens after it.
         head_names: Modules that are trained from nothing, at the rate of the method and not of the
             pretrained towers.
-        lora_targets: Names of the layers in ``towers`` that low-rank adapters go into.
+        lora_targets: Names of the layers in ``towers`` that low-rank adapters go into, or a regular
+            expression of their whole names.
     """
 
     family: ClassVar[str]
-    prefix_tokens: ClassVar[int] = 1
-    suffix_tokens: ClassVar[int] = 1
     head_names: ClassVar[tuple[str, ...]] = ()
-    lora_targets: ClassVar[tuple[str, ...]] = ("q_proj", "k_proj", "v_proj", "out_proj")
+    lora_targets: ClassVar[tuple[str, ...] | str] = ("q_proj", "k_proj", "v_proj", "out_proj")
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, preprocessor: ImagePreprocessor) -> None:
         super().__init__()
         self.tokenizer = tokenizer
         self.preprocessor = preprocessor
+        special: list[int] = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
+        self.prefix_tokens = special.index(0)
+        self.suffix_tokens = special[::-1].index(0)
 
     # What the towers are
 
@@ -106,11 +109,12 @@ class Encoder(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def from_pretrained(cls, source: str) -> Encoder:
+    def from_pretrained(cls, source: str, config: dict[str, Any]) -> Encoder:
         """Load a published checkpoint of the family.
 
         Args:
             source: Folder or Hugging Face id.
+            config: Content of its config.json.
 
         Raises:
             TMCIRError: There is no such checkpoint, or weights are missing from it.
@@ -136,11 +140,40 @@ class Encoder(nn.Module, ABC):
             Tensors of N rows each, which ``features_of`` turns into features.
         """
         features = self.image_features(pixel_values)
-        return features.pooled, features.tokens
+        both = features.pooled, features.tokens
+        return both if features.norms is None else (*both, features.norms)
 
     def features_of(self, states: tuple[Tensor, ...]) -> ImageFeatures:
         """Return the features of images from what ``image_states`` returned of them."""
         return ImageFeatures(*states)
+
+    def set_images(self, size: int | None = None, fit: Fit | None = None) -> None:
+        """Change how images are read, before a composer is put on the encoder.
+
+        Args:
+            size: Side of the square that the tower reads, in pixels; position embeddings are
+                interpolated.
+            fit: How an image is made square.
+
+        Raises:
+            TMCIRError: This family reads images of one size only, or not of this one.
+        """
+        if size not in (None, self.preprocessor.size):
+            size = self.checked_size(int(size or 0))
+            self.preprocessor = replace(self.preprocessor, size=size, resize_size=None)
+        if fit is not None:
+            self.preprocessor = replace(self.preprocessor, fit=fit)
+
+    def checked_size(self, size: int) -> int:
+        """Return ``size`` where the image tower can read images of that side.
+
+        Raises:
+            TMCIRError: It cannot.
+        """
+        raise TMCIRError(
+            f"image_size: an encoder of family {self.family!r} reads images of"
+            f" {self.preprocessor.size} pixels only"
+        )
 
     def freeze(self, stages: int, depthwise: bool) -> None:
         """Freeze a part of the image tower.
@@ -186,12 +219,18 @@ class Encoder(nn.Module, ABC):
 
     def words(self, text: str) -> list[str]:
         """Return the piece of ``text`` behind each content token."""
-        encoded = self.tokenizer(
-            text, truncation=True, max_length=self._max_length, return_offsets_mapping=True
-        )
-        offsets = encoded["offset_mapping"]
-        content = offsets[self.prefix_tokens : len(offsets) - self.suffix_tokens]
-        return [text[start:end].strip() for start, end in content]
+        if self.tokenizer.is_fast:
+            encoded = self.tokenizer(
+                text, truncation=True, max_length=self._max_length, return_offsets_mapping=True
+            )
+            offsets = self._content(encoded["offset_mapping"])
+            return [text[start:end].strip() for start, end in offsets]
+        tokens = self.tokenize([text])
+        ids = self._content(tokens.ids[0, : int(tokens.lengths[0])].tolist())
+        return [self.tokenizer.decode([number]).strip() for number in ids]
+
+    def _content(self, sequence: list[Any]) -> list[Any]:
+        return sequence[self.prefix_tokens : len(sequence) - self.suffix_tokens]
 
     def content_mask(self, tokens: TextTokens, length: int) -> Tensor:
         """Return bool [N, length], True where a content token is."""
@@ -247,3 +286,16 @@ def stable_settings(config: Any) -> Any:
             key: stable_settings(value) for key, value in content.items() if key not in _VOLATILE
         }
     return content
+
+
+def divisible(size: int, patch_size: int) -> int:
+    """Return a side of images that patches divide.
+
+    Raises:
+        TMCIRError: They do not.
+    """
+    if size % patch_size:
+        raise TMCIRError(
+            f"image_size: {size} is not a multiple of {patch_size}, the side of a patch"
+        )
+    return size

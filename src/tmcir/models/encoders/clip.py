@@ -13,11 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerBase
 
-from tmcir.models.encoders.base import Encoder, stable_settings
+from tmcir.models.encoders.base import Encoder, divisible, stable_settings
 from tmcir.models.encoders.pretrained import load_preprocessing, load_tokenizer, load_weights
 from tmcir.models.encoders.stem import ConvolutionalStem
 from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 from tmcir.models.preprocessing import ImagePreprocessor
+
+# Published classes that are CLIPs, trained on the sum of raw embeddings: BGE-VL-base and -large.
+# Their code is not run; the name in ``auto_map`` says how they were trained.
+_RAW_SUM_CLASSES = {"modeling_MMRet_CLIP.CLIPModel"}
 
 
 class ClipEncoder(Encoder):
@@ -27,15 +31,22 @@ class ClipEncoder(Encoder):
         clip: A transformers CLIP model.
         tokenizer: Its tokenizer; adds a start and an end token.
         preprocessor: Its image preprocessing.
+        raw_sum: Whether queries are sums of embeddings before these are normalised, as composed
+            CLIPs were trained (BGE-VL, arXiv 2412.14475).
     """
 
     family = "clip"
 
     def __init__(
-        self, clip: CLIPModel, tokenizer: PreTrainedTokenizerBase, preprocessor: ImagePreprocessor
+        self,
+        clip: CLIPModel,
+        tokenizer: PreTrainedTokenizerBase,
+        preprocessor: ImagePreprocessor,
+        raw_sum: bool = False,
     ) -> None:
         super().__init__(tokenizer, preprocessor)
         self.clip = clip
+        self.raw_sum = raw_sum
         # A tokenizer saves the truncation of its last call: from here on it is always the same, so
         # that a saved model does not depend on what was encoded before.
         self.tokenize([""])
@@ -53,8 +64,7 @@ class ClipEncoder(Encoder):
     @property
     def image_tokens(self) -> int:
         """P, the number of patch tokens of an image."""
-        vision = self.clip.config.vision_config
-        return int((vision.image_size // vision.patch_size) ** 2)
+        return int((self.preprocessor.size // self.clip.config.vision_config.patch_size) ** 2)
 
     @property
     def text_length(self) -> int:
@@ -75,11 +85,11 @@ class ClipEncoder(Encoder):
 
     def config(self) -> dict[str, Any]:
         """Return the configuration of the CLIP model."""
-        return {"clip": self.clip.config.to_dict()}
+        return {"clip": self.clip.config.to_dict(), "raw_sum": self.raw_sum}
 
     def embedding_settings(self) -> dict[str, Any]:
         """Return what embeddings depend on beside the weights."""
-        return {"clip": stable_settings(self.clip.config)}
+        return {"clip": stable_settings(self.clip.config), "raw_sum": self.raw_sum}
 
     @classmethod
     def from_config(
@@ -91,15 +101,22 @@ class ClipEncoder(Encoder):
         """Build a CLIP with random weights."""
         clip = create_clip(CLIPConfig(**config["clip"]))
         size = clip.config.vision_config.image_size
-        return cls(clip, tokenizer, ImagePreprocessor.from_dict(preprocessing, size))
+        preprocessor = ImagePreprocessor.from_dict(preprocessing, size)
+        return cls(clip, tokenizer, preprocessor, config.get("raw_sum", False))
 
     @classmethod
-    def from_pretrained(cls, source: str) -> ClipEncoder:
-        """Load a published CLIP."""
+    def from_pretrained(cls, source: str, config: dict[str, Any]) -> ClipEncoder:
+        """Load a published CLIP, or a composed CLIP of the same architecture."""
         clip = load_weights(CLIPModel, source)
         size = clip.config.vision_config.image_size
         preprocessor = ImagePreprocessor.from_dict(load_preprocessing(source), size)
-        return cls(clip, load_tokenizer(source), preprocessor)
+        published = str(config.get("auto_map", {}).get("AutoModel", ""))
+        raw_sum = published.rpartition("--")[2] in _RAW_SUM_CLASSES
+        return cls(clip, load_tokenizer(source), preprocessor, raw_sum)
+
+    def checked_size(self, size: int) -> int:
+        """Return ``size``, of which patches must be a divisor."""
+        return divisible(size, self.clip.config.vision_config.patch_size)
 
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
         """Encode float [N, 3, S, S].
@@ -108,11 +125,12 @@ class ClipEncoder(Encoder):
         the latter there, but the space is shared (METHOD.md section 1).
         """
         tower = self.clip.vision_model
-        states = tower(pixel_values=pixel_values).last_hidden_state  # [N, 1 + P, W]
-        projected = self.clip.visual_projection(tower.post_layernorm(states))  # [N, 1 + P, D]
-        return ImageFeatures(
-            pooled=functional.normalize(projected[:, 0].float(), dim=-1), tokens=projected[:, 1:]
-        )
+        interpolated = pixel_values.shape[-1] != self.clip.config.vision_config.image_size
+        output = tower(pixel_values=pixel_values, interpolate_pos_encoding=interpolated)
+        states = tower.post_layernorm(output.last_hidden_state)  # [N, 1 + P, W]
+        projected = self.clip.visual_projection(states)  # [N, 1 + P, D]
+        pooled, norms = self._normalised(projected[:, 0])
+        return ImageFeatures(pooled, projected[:, 1:], norms)
 
     def text_features(self, tokens: TextTokens) -> TextFeatures:
         """Encode tokenised texts."""
@@ -121,12 +139,20 @@ class ClipEncoder(Encoder):
         output = self.clip.text_model(input_ids=tokens.ids)
         pooled = self.clip.text_projection(output.pooler_output)
         content = self.clip.text_projection(output.last_hidden_state[:, 1:-1])  # [N, L, D]
+        embedded, norms = self._normalised(pooled)
         return TextFeatures(
-            pooled=functional.normalize(pooled.float(), dim=-1),
+            pooled=embedded,
             tokens=content,
             mask=self.content_mask(tokens, content.shape[1]),
             source=tokens,
+            norms=norms,
         )
+
+    def _normalised(self, pooled: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return embeddings float32 [N, D], L2-normalised, and their lengths where they count."""
+        pooled = pooled.float()
+        norms = pooled.norm(dim=-1) if self.raw_sum else None
+        return functional.normalize(pooled, dim=-1), norms
 
     def word_embeddings(self, ids: Tensor) -> Tensor:
         """Return what the text tower reads for token ids, without positions: float [..., W]."""

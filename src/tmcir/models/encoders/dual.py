@@ -7,6 +7,7 @@ channels of all levels together, D joint embedding size, S image side.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -148,8 +149,8 @@ class DualEncoder(Encoder):
     @property
     def text_length(self) -> int:
         """Maximum number of content tokens of a text; longer texts are cut."""
-        longest = int(self.text.config.max_position_embeddings) - 2
-        return min(self.settings.text_length, longest)
+        places = int(self.text.config.max_position_embeddings)
+        return min(self.settings.text_length, places - self.prefix_tokens - self.suffix_tokens)
 
     @property
     def logit_scale(self) -> nn.Parameter:
@@ -191,7 +192,7 @@ class DualEncoder(Encoder):
         return cls(create_backbone(config["image"]), text, tokenizer, preprocessor, settings)
 
     @classmethod
-    def from_pretrained(cls, source: str) -> Self:
+    def from_pretrained(cls, source: str, config: dict[str, Any]) -> Self:
         """Not possible: a dual encoder is made of two checkpoints, see ``from_parts``."""
         raise TMCIRError(f"{source}: a dual encoder is made of two checkpoints: use model.dual")
 
@@ -216,9 +217,8 @@ class DualEncoder(Encoder):
             text.resize_token_embeddings(len(kept), mean_resizing=False)
             text.get_input_embeddings().weight.data.copy_(table)
             text.config.pad_token_id = tokenizer.pad_token_id
-        preprocessor = ImagePreprocessor.from_dict(
-            {**preprocessing, "fit": source.fit}, source.image_size
-        )
+        preprocessor = ImagePreprocessor.from_dict(preprocessing, source.image_size)
+        preprocessor = replace(preprocessor, fit=source.fit)
         shape = source.model_dump(include=set(DualSettings.model_fields))
         return cls(image, text, tokenizer, preprocessor, DualSettings(**shape))
 
@@ -232,7 +232,7 @@ class DualEncoder(Encoder):
         mask = index < tokens.lengths[:, None]  # [N, T]
         states = self.text(input_ids=tokens.ids, attention_mask=mask.long()).last_hidden_state
         pooled, projected = self.text_head(states, mask)
-        content = projected[:, 1:-1]  # [N, L, D]
+        content = projected[:, self.prefix_tokens : projected.shape[1] - self.suffix_tokens]
         return TextFeatures(
             pooled=pooled,
             tokens=content,

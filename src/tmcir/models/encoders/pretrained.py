@@ -24,7 +24,9 @@ def load_weights(kind: Any, source: str, optional: tuple[str, ...] = ()) -> Any:
         TMCIRError: There is no such checkpoint, or weights are missing from it.
     """
     try:
-        model, report = kind.from_pretrained(source, use_safetensors=True, output_loading_info=True)
+        model, report = kind.from_pretrained(
+            source, use_safetensors=True, output_loading_info=True, trust_remote_code=False
+        )
     except OSError as error:
         raise TMCIRError(f"{source}: {first_line(error)}") from None
     missing = sorted(key for key in report["missing_keys"] if not key.startswith(optional))
@@ -40,7 +42,7 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
         TMCIRError: There is none.
     """
     try:
-        return AutoTokenizer.from_pretrained(source)
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise TMCIRError(f"{source}: no tokenizer: {first_line(error)}") from None
 

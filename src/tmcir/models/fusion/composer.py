@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from tmcir.models.composer import Composer, Composition
-from tmcir.models.features import ImageFeatures, TextFeatures
+from tmcir.models.features import ImageFeatures, TextFeatures, sum_weights
 from tmcir.models.fusion.gate import Gate
 from tmcir.models.fusion.merger import Merger
 from tmcir.models.fusion.reader import Reader
@@ -32,7 +32,8 @@ class AdaptiveTokenFusion(Composer):
         q = normalise( g_v v_0  +  g_t t_0  +  W o )
 
     Untrained, the query is exactly the normalised sum of the two pooled embeddings: W starts at
-    zero, the gate at (1, 1).
+    zero, the gate at (1, 1). Over an encoder that was trained on the sum of embeddings before they
+    are normalised, it is exactly that sum.
 
     Args:
         embedding_size: D, size of the joint space.
@@ -88,11 +89,13 @@ class AdaptiveTokenFusion(Composer):
         tokens, merge = self.merger(image.tokens, text)
         pooled = self.pooled_norm(torch.cat([image.pooled, text.pooled], dim=-1))  # [N, 2D]
         read = self.output(self.reader(pooled, tokens, group_by_length))  # [N, D]
-        gate = image.pooled.new_ones(len(pooled), 2, 1) if self.gate is None else self.gate(pooled)
+        gate = sum_weights(image, text)[..., None]  # [N, 2, 1]
+        if self.gate is not None:
+            gate = gate * self.gate(pooled)  # [N, 2, 1 or D]
         query = gate[:, 0] * image.pooled + gate[:, 1] * text.pooled + read
         return Composition(
             query=functional.normalize(query.float(), dim=-1),
-            gate=gate.mean(dim=-1),
+            gate=2 * functional.normalize(gate.mean(dim=-1), p=1, dim=-1),
             merge=merge,
             lengths=tokens.lengths + 1,
         )

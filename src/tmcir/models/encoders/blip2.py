@@ -1,0 +1,152 @@
+"""BLIP-2 for image-text retrieval: 32 query tokens of an image, one embedding of a text.
+
+Source: Li et al., arXiv 2301.12597; what SPRC and many later methods stand on. Letters used in
+shapes: N samples, P query tokens, L text tokens, D joint embedding size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import Blip2Config, Blip2ForImageTextRetrieval, PreTrainedTokenizerBase
+
+from tmcir.models.encoders.base import Encoder, divisible, stable_settings
+from tmcir.models.encoders.pretrained import load_preprocessing, load_tokenizer, load_weights
+from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
+from tmcir.models.preprocessing import ImagePreprocessor
+
+_MAX_TEXT_LENGTH = 62
+_FIRST_SCALE = math.log(1 / 0.07)  # the checkpoint has none
+
+
+class Blip2Encoder(Encoder):
+    """The vision tower and the Q-Former of BLIP-2, first stage.
+
+    The Q-Former reads an image with learned query tokens, which are the image tokens here: they
+    have no place in the image, so that nothing can be drawn of a merge. The image embedding is the
+    normalised mean of the normalised query tokens. BLIP-2 itself takes the most similar of them for
+    each text, which a gallery of one vector an image cannot.
+
+    Args:
+        blip2: A transformers ``Blip2ForImageTextRetrieval``.
+        tokenizer: Its tokenizer, BERT's.
+        preprocessor: Its image preprocessing.
+    """
+
+    family = "blip-2"
+    lora_targets = r".*(self_attn\.(qkv|projection)|attention\.(query|key|value))"
+
+    def __init__(
+        self,
+        blip2: Blip2ForImageTextRetrieval,
+        tokenizer: PreTrainedTokenizerBase,
+        preprocessor: ImagePreprocessor,
+    ) -> None:
+        super().__init__(tokenizer, preprocessor)
+        self.blip2 = blip2
+        self.blip2.itm_head = None  # judges one pair at a time, which no search does
+        self.scale = nn.Parameter(torch.tensor(_FIRST_SCALE))
+        self.tokenize([""])  # from here on, truncation is what a saved tokenizer says
+
+    @property
+    def embedding_size(self) -> int:
+        """D, the size of the joint space."""
+        return int(self.blip2.config.image_text_hidden_size)
+
+    @property
+    def image_tokens(self) -> int:
+        """P, the number of query tokens."""
+        return int(self.blip2.config.num_query_tokens)
+
+    @property
+    def grid(self) -> None:
+        """None: query tokens have no place in the image."""
+        return None
+
+    @property
+    def text_length(self) -> int:
+        """Maximum number of content tokens of a text; longer texts are cut."""
+        places = int(self.blip2.config.qformer_config.max_position_embeddings)
+        return min(_MAX_TEXT_LENGTH, places - self.prefix_tokens - self.suffix_tokens)
+
+    @property
+    def logit_scale(self) -> nn.Parameter:
+        """log(1 / tau)."""
+        return self.scale
+
+    @property
+    def towers(self) -> nn.Module:
+        """The BLIP-2 model."""
+        blip2: nn.Module = self.blip2
+        return blip2
+
+    def config(self) -> dict[str, Any]:
+        """Return the configuration of the BLIP-2 model."""
+        return {"blip2": self.blip2.config.to_dict()}
+
+    def embedding_settings(self) -> dict[str, Any]:
+        """Return what embeddings depend on beside the weights."""
+        config = self.blip2.config
+        return {
+            "vision": stable_settings(config.vision_config),
+            "qformer": stable_settings(config.qformer_config),
+        }
+
+    @classmethod
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        tokenizer: PreTrainedTokenizerBase,
+        preprocessing: dict[str, Any],
+    ) -> Self:
+        """Build a BLIP-2 with random weights."""
+        blip2 = Blip2ForImageTextRetrieval(Blip2Config(**config["blip2"]))
+        size = blip2.config.vision_config.image_size
+        return cls(blip2, tokenizer, ImagePreprocessor.from_dict(preprocessing, size))
+
+    @classmethod
+    def from_pretrained(cls, source: str, config: dict[str, Any]) -> Self:
+        """Load a published BLIP-2 for image-text retrieval, in float32."""
+        blip2 = load_weights(Blip2ForImageTextRetrieval, source)
+        size = blip2.config.vision_config.image_size
+        preprocessor = ImagePreprocessor.from_dict(load_preprocessing(source), size)
+        return cls(blip2, load_tokenizer(source), preprocessor)
+
+    def checked_size(self, size: int) -> int:
+        """Return ``size``, of which patches must be a divisor."""
+        return divisible(size, self.blip2.config.vision_config.patch_size)
+
+    def image_features(self, pixel_values: Tensor) -> ImageFeatures:
+        """Encode float [N, 3, S, S]."""
+        interpolated = pixel_values.shape[-1] != self.blip2.config.vision_config.image_size
+        states = self.blip2.vision_model(
+            pixel_values=pixel_values, interpolate_pos_encoding=interpolated
+        ).last_hidden_state
+        queries = self.blip2.query_tokens.expand(len(states), -1, -1)
+        read = self.blip2.qformer(query_embeds=queries, encoder_hidden_states=states)
+        tokens = self.blip2.vision_projection(read.last_hidden_state)  # [N, P, D]
+        return ImageFeatures(pooled=self.pool_image(tokens), tokens=tokens)
+
+    def text_features(self, tokens: TextTokens) -> TextFeatures:
+        """Encode tokenised texts."""
+        index = torch.arange(tokens.ids.shape[1], device=tokens.ids.device)
+        mask = (index < tokens.lengths[:, None]).long()  # [N, T]
+        embedded = self.blip2.embeddings(input_ids=tokens.ids)
+        read = self.blip2.qformer(query_embeds=embedded, query_length=0, attention_mask=mask)
+        projected = self.blip2.text_projection(read.last_hidden_state)  # [N, T, D]
+        content = projected[:, self.prefix_tokens : projected.shape[1] - self.suffix_tokens]
+        return TextFeatures(
+            pooled=functional.normalize(projected[:, 0].float(), dim=-1),
+            tokens=content,
+            mask=self.content_mask(tokens, content.shape[1]),
+            source=tokens,
+        )
+
+    def pool_image(self, tokens: Tensor) -> Tensor:
+        """Return the normalised mean of the normalised tokens [N, P, D], float32 [N, D]."""
+        mean = functional.normalize(tokens.float(), dim=-1).mean(dim=1)
+        return functional.normalize(mean, dim=-1)

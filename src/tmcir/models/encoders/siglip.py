@@ -1,0 +1,158 @@
+"""SigLIP, and SigLIP 2 of fixed resolution: pooled and token embeddings in the joint space.
+
+Sources: Zhai et al., arXiv 2303.15343; Tschannen et al., arXiv 2502.14786. Letters used in shapes:
+N samples, P patch tokens, L text tokens, D joint embedding size.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedTokenizerBase, SiglipConfig, SiglipModel
+
+from tmcir.core.errors import TMCIRError
+from tmcir.models.encoders.base import Encoder, divisible, stable_settings
+from tmcir.models.encoders.pretrained import load_preprocessing, load_tokenizer, load_weights
+from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
+from tmcir.models.preprocessing import ImagePreprocessor
+
+
+class SiglipEncoder(Encoder):
+    """SigLIP's towers.
+
+    Both differ from CLIP's. The text tower attends in both directions and over padding, so that a
+    text is always padded to the length of training; its embedding is the state of the last place.
+    The image embedding is attention pooling over patches. A patch token is what the pooling would
+    return if it attended to that patch alone, which is the patch's own part of the embedding
+    (the value path of MaskCLIP, arXiv 2112.01071): merging compares these with projected text
+    states. SigLIP trains neither for that, so its fusion needs training more than CLIP's.
+
+    Args:
+        siglip: A transformers SigLIP model.
+        tokenizer: Its tokenizer; adds an end token.
+        preprocessor: Its image preprocessing.
+
+    Raises:
+        TMCIRError: The model has no attention pooling.
+    """
+
+    family = "siglip"
+    # Not the projection of the pooling, which torch runs without the layer's own code.
+    lora_targets = r".*self_attn\.(q_proj|k_proj|v_proj|out_proj)"
+
+    def __init__(
+        self,
+        siglip: SiglipModel,
+        tokenizer: PreTrainedTokenizerBase,
+        preprocessor: ImagePreprocessor,
+    ) -> None:
+        super().__init__(tokenizer, preprocessor)
+        if not siglip.config.vision_config.vision_use_head:
+            raise TMCIRError("this SigLIP has no attention pooling, and so no image embedding")
+        self.siglip = siglip
+        self.siglip.logit_bias = None  # of the sigmoid loss; a softmax does not see it
+        self.tokenize([""])  # from here on, truncation is what a saved tokenizer says
+
+    @property
+    def embedding_size(self) -> int:
+        """D, the size of the joint space."""
+        return int(self.siglip.config.vision_config.hidden_size)
+
+    @property
+    def image_tokens(self) -> int:
+        """P, the number of patch tokens of an image."""
+        return int((self.preprocessor.size // self.siglip.config.vision_config.patch_size) ** 2)
+
+    @property
+    def text_length(self) -> int:
+        """Maximum number of content tokens of a text; longer texts are cut."""
+        return self._text_places - self.prefix_tokens - self.suffix_tokens
+
+    @property
+    def logit_scale(self) -> nn.Parameter:
+        """log(1 / tau), SigLIP's own parameter, of shape [1]."""
+        scale: nn.Parameter = self.siglip.logit_scale
+        return scale
+
+    @property
+    def towers(self) -> nn.Module:
+        """The SigLIP model."""
+        siglip: nn.Module = self.siglip
+        return siglip
+
+    def config(self) -> dict[str, Any]:
+        """Return the configuration of the SigLIP model."""
+        return {"siglip": self.siglip.config.to_dict()}
+
+    def embedding_settings(self) -> dict[str, Any]:
+        """Return what embeddings depend on beside the weights."""
+        return {"siglip": stable_settings(self.siglip.config)}
+
+    @classmethod
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        tokenizer: PreTrainedTokenizerBase,
+        preprocessing: dict[str, Any],
+    ) -> Self:
+        """Build a SigLIP with random weights."""
+        siglip = SiglipModel(SiglipConfig(**config["siglip"]))
+        size = siglip.config.vision_config.image_size
+        return cls(siglip, tokenizer, ImagePreprocessor.from_dict(preprocessing, size))
+
+    @classmethod
+    def from_pretrained(cls, source: str, config: dict[str, Any]) -> Self:
+        """Load a published SigLIP."""
+        siglip = load_weights(SiglipModel, source)
+        size = siglip.config.vision_config.image_size
+        preprocessor = ImagePreprocessor.from_dict(load_preprocessing(source), size)
+        return cls(siglip, load_tokenizer(source), preprocessor)
+
+    def checked_size(self, size: int) -> int:
+        """Return ``size``, of which patches must be a divisor."""
+        return divisible(size, self.siglip.config.vision_config.patch_size)
+
+    def image_features(self, pixel_values: Tensor) -> ImageFeatures:
+        """Encode float [N, 3, S, S]."""
+        tower = self.siglip.vision_model
+        interpolated = pixel_values.shape[-1] != self.siglip.config.vision_config.image_size
+        output = tower(pixel_values=pixel_values, interpolate_pos_encoding=interpolated)
+        return ImageFeatures(
+            pooled=functional.normalize(output.pooler_output.float(), dim=-1),
+            tokens=self._values(output.last_hidden_state),
+        )
+
+    def text_features(self, tokens: TextTokens) -> TextFeatures:
+        """Encode tokenised texts, padded to the length of training."""
+        padding = self._text_places - tokens.ids.shape[1]
+        ids = functional.pad(tokens.ids, (0, padding), value=self.tokenizer.pad_token_id)
+        tower = self.siglip.text_model
+        output = tower(input_ids=ids)  # without a mask: padding is read in training as well
+        length = tokens.ids.shape[1] - self.prefix_tokens - self.suffix_tokens
+        states = output.last_hidden_state[:, self.prefix_tokens : self.prefix_tokens + length]
+        return TextFeatures(
+            pooled=functional.normalize(output.pooler_output.float(), dim=-1),
+            tokens=tower.head(states),  # [N, L, D]
+            mask=self.content_mask(tokens, length),
+            source=tokens,
+        )
+
+    def tokenize(self, texts: list[str]) -> TextTokens:
+        """Tokenise texts in lower case, as SigLIP and SigLIP 2 were trained."""
+        return super().tokenize([text.lower() for text in texts])
+
+    @property
+    def _text_places(self) -> int:
+        return int(self.siglip.config.text_config.max_position_embeddings)
+
+    def _values(self, states: Tensor) -> Tensor:
+        """Return what the pooling makes of each patch alone: float [N, P, D]."""
+        head = self.siglip.vision_model.head
+        attention = head.attention
+        width = states.shape[-1]
+        weight, bias = attention.in_proj_weight[-width:], attention.in_proj_bias[-width:]
+        value = attention.out_proj(functional.linear(states, weight, bias))
+        projected: Tensor = value + head.mlp(head.layernorm(value))
+        return projected
