@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from tests.gallery.fake import FakeModel
-from tests.service.conftest import error_code, make_gallery
+from tests.service.conftest import error_code, make_gallery, make_table
 from tests.tiny import build_model, draw_catalogue
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.gallery import Gallery, Hit
@@ -193,6 +193,88 @@ def test_quotes_in_values_are_values(client: TestClient) -> None:
     assert search(client, [{"text": "x"}], filters=filters)["hits"] == []
 
 
+# Grouping and sorting
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
+    rows = [
+        f"P{number // 2},Thing number {number},{50 - number},https://shop.example/{number}"
+        for number in range(40)
+    ]
+    return make_table(tmp_path_factory.mktemp("shop"), "product_id,title,price,url", rows)
+
+
+def test_the_gallery_says_what_columns_are_for(
+    shop: Gallery, serve: Callable[..., TestClient], client: TestClient
+) -> None:
+    roles = serve(shop).get("/api/v1/gallery").json()["roles"]
+    assert roles == {"title": "title", "link": "url", "price": "price", "group": "product_id"}
+    roles = client.get("/api/v1/gallery").json()["roles"]
+    assert roles == {"title": "title", "link": None, "price": None, "group": None}
+
+
+def test_a_product_is_one_hit_on_request(shop: Gallery, serve: Callable[..., TestClient]) -> None:
+    client = serve(shop)
+    whole = search(client, [{"text": "x"}], k=40, group="product_id")
+    assert len(whole["hits"]) == 20 and whole["next_offset"] is None
+    for hit in whole["hits"]:
+        (other,) = hit["grouped"]
+        numbers = {int(name[-7:-4]) // 2 for name in (hit["id"], other)}
+        assert len(numbers) == 1
+    answer = search(client, [{"text": "x"}], k=6, group="product_id")
+    pages = ids(answer)
+    while answer["next_offset"] is not None:
+        options = {"k": 6, "group": "product_id", "offset": answer["next_offset"]}
+        answer = search(client, [{"text": "x"}], **options)
+        pages += ids(answer)
+    assert pages == ids(whole)
+
+
+def test_other_photos_of_the_reference_are_left_out(
+    shop: Gallery, serve: Callable[..., TestClient]
+) -> None:
+    client = serve(shop)
+    turns = [{"item": "001.png"}, {"less_like": ["004.png"]}]
+    products = [hit["metadata"]["product_id"] for hit in search(client, turns, k=40)["hits"]]
+    assert "P0" in products and "P2" in products
+    answer = search(client, turns, k=40, group="product_id")
+    products = [hit["metadata"]["product_id"] for hit in answer["hits"]]
+    assert len(products) == 18 and not {"P0", "P2"} & set(products)
+
+
+def test_relevant_hits_are_sorted_on_request(
+    shop: Gallery, serve: Callable[..., TestClient]
+) -> None:
+    client = serve(shop)
+    up = search(client, [{"text": "x"}], k=40, sort={"column": "price"})
+    prices = [hit["metadata"]["price"] for hit in up["hits"]]
+    assert prices == sorted(prices) and 24 <= len(prices) <= 40
+    down = search(client, [{"text": "x"}], k=40, sort={"column": "price", "descending": True})
+    assert ids(down) == ids(up)[::-1]
+    titles = search(client, [{"text": "x"}], k=5, sort={"column": "title"})
+    names = [hit["metadata"]["title"] for hit in titles["hits"]]
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"sort": {"column": "cost"}}, "invalid_sort"),
+        ({"sort": {"column": "path"}}, "invalid_sort"),
+        ({"group": "productid"}, "invalid_group"),
+        ({"sort": "price"}, "invalid_request"),
+        ({"sort": {"column": "price", "order": "asc"}}, "invalid_request"),
+        ({"group": ""}, "invalid_group"),
+    ],
+)
+def test_a_column_that_is_not_there_is_named(
+    shop: Gallery, serve: Callable[..., TestClient], change: dict[str, Any], code: str
+) -> None:
+    response = serve(shop).post("/api/v1/search", json={"turns": [{"text": "x"}], **change})
+    assert (response.status_code, error_code(response)) == (422, code)
+
+
 # Explaining
 
 
@@ -262,6 +344,7 @@ def test_items_are_found_by_id_only(client: TestClient) -> None:
     assert answer == {
         "id": "shoes/003.png",
         "metadata": {"baseColour": "Red", "year": 2003, "title": "Thing number 3"},
+        "thumbnail": "api/v1/thumbnails/shoes/003.png",
     }
     some = client.get("/api/v1/items?limit=4").json()["items"]
     assert len({item["id"] for item in some}) == 4

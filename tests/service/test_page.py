@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -199,10 +201,10 @@ def test_a_table_of_hundreds_of_columns_opens(
     server = Server(make_table(tmp_path, header, rows))
     try:
         page = open_page(server.start())
+        page.wait_for_selector("#count:has-text('6 photos')")
         ask(page, "shoes")
         page.click("#filters > summary")
         assert page.locator(".facet").count() == 200
-        assert page.inner_text("#count") == "6 photos"
     finally:
         server.stop()
 
@@ -333,8 +335,9 @@ def test_why_shows_patches_and_words(open_page: Callable[..., Any], address: str
     page = open_page(address)
     told = """{"gate": {"image": 0.5, "text": 1.5}, "grid": {"rows": 2, "columns": 2},
         "region": {"left": -0.5, "top": 0, "right": 1.5, "bottom": 1}, "matched_share": 0.5,
-        "threshold": 0.1, "words": [
+        "threshold": 0.1, "similarity": null, "patches_matter": true, "words": [
         {"text": "in", "patches": [], "image_share": 0},
+        {"text": " ", "patches": [], "image_share": 0},
         {"text": "navy", "image_share": 0.5, "patches":
          [{"row": 0, "column": 1, "weight": 1}, {"row": 1, "column": 1, "weight": 0.5}]}]}"""
     page.route(
@@ -352,11 +355,51 @@ def test_why_shows_patches_and_words(open_page: Callable[..., Any], address: str
     patch = page.locator("#explanation-picture rect").nth(0)
     place = [patch.get_attribute(name) for name in ("x", "y", "width", "height")]
     assert place == ["8", "0", "16", "8"]
-    assert page.locator(".word:disabled").inner_text().startswith("in")
+    assert page.locator(".word").all_inner_texts() == ["in", "navy\n2 parts"]
+    assert page.locator(".word:disabled").inner_text() == "in"
     page.click(".word:has-text('navy')")
     assert page.get_attribute(".word:has-text('navy')", "aria-pressed") == "true"
     page.keyboard.press("Escape")
     assert not page.is_visible("#explanation")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"patches_matter": False}, ["Picture and words count as a whole"]),
+        ({"words": []}, ["Picture and words count as a whole"]),
+        ({"gate": None, "patches_matter": False}, ["0.81 like the picture", "0.42 like the words"]),
+    ],
+)
+def test_why_says_nothing_of_patches_that_do_not_matter(
+    open_page: Callable[..., Any], address: str, change: dict[str, Any], expected: list[str]
+) -> None:
+    page = open_page(address)
+    patches = [{"row": 0, "column": 0, "weight": 1}]
+    explanation = {
+        "gate": {"image": 1.2, "text": 0.8},
+        "similarity": {"image": 0.81, "text": 0.42},
+        "patches_matter": True,
+        "words": [{"text": "the", "patches": patches, "image_share": 0.9}],
+        "grid": {"rows": 1, "columns": 1},
+        "region": None,
+        "matched_share": 1.0,
+        "threshold": 0.1,
+        **change,
+    }
+    body = json.dumps(explanation)
+    page.route(
+        "**/api/v1/explain", lambda route: route.fulfill(body=body, content_type="application/json")
+    )
+    act(page, ".card:nth-child(1) .picture")
+    ask(page, "in navy")
+    page.click("#why")
+    page.wait_for_selector("#explanation[open]")
+    text = page.inner_text("#explanation")
+    assert all(words in text for words in expected)
+    assert "new" not in text and "part of the picture belongs" in text
+    assert page.locator(".word").count() == 0
+    assert page.locator("#explanation-picture rect").count() == 0
 
 
 def test_the_keyboard_is_enough(open_page: Callable[..., Any], address: str) -> None:
@@ -394,12 +437,14 @@ def test_the_keyboard_is_enough(open_page: Callable[..., Any], address: str) -> 
     ):
         page.keyboard.press(key)
         assert page.evaluate(position) == place, key
-    page.keyboard.press("Tab")  # the card's own buttons, then out of the grid
+    page.keyboard.press("Tab")  # the card's details and its own buttons, then out of the grid
+    assert page.evaluate(focused) == "name"
+    page.keyboard.press("Tab")
     assert page.evaluate(focused) == "rate down"
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     assert page.evaluate(focused) == "more"
-    for _ in range(3):
+    for _ in range(4):
         page.keyboard.press("Shift+Tab")
     with page.expect_response("**/api/v1/search"):
         page.keyboard.press("Enter")
@@ -473,3 +518,183 @@ def test_a_key_is_asked_for(
         page.close()  # before the service: pictures may still be on their way
     finally:
         server.stop()
+
+
+# A shop's table
+
+
+@pytest.fixture(scope="module")
+def shop_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    header = "product_id,title,price,url,added"
+    rows = [
+        f"P{number // 2},Thing number {number},{number + 0.5},"
+        f"{'javascript:alert(1)' if number == 7 else f'https://shop.example/p/{number}'},"
+        f"2024-01-{number + 1:02} 10:00"
+        for number in range(30)
+    ]
+    server = Server(make_table(tmp_path_factory.mktemp("shop"), header, rows))
+    yield server.start()
+    server.stop()
+
+
+def numbers(page: Any) -> list[int]:
+    return [int(name.rpartition(" ")[2]) for name in names(page)]
+
+
+def test_results_lead_to_the_product(open_page: Callable[..., Any], shop_address: str) -> None:
+    page = open_page(shop_address)
+    ask(page, "shoes")
+    shown = numbers(page)
+    assert len({number // 2 for number in shown}) == len(shown) == 15  # one tile a product
+    first = shown[0]
+    card = page.locator(".card").first
+    assert card.locator(".price").inner_text() == f"{first}.50"
+    link = card.locator("a.shop")
+    assert link.get_attribute("href") == f"https://shop.example/p/{first}"
+    assert link.get_attribute("rel") == "noopener noreferrer"
+    assert "2 photos" in card.inner_text()
+    card.locator(".name").click()
+    page.wait_for_selector("#product[open]")
+    assert page.inner_text("#product-title") == f"Thing number {first}"
+    assert page.inner_text("#product-price") == f"{first}.50"
+    assert page.get_attribute("#product-link", "href") == f"https://shop.example/p/{first}"
+    cells = dict(zip(*[page.locator(f"#product-columns {one}").all_inner_texts()
+                       for one in ("dt", "dd")], strict=True))  # fmt: skip
+    assert cells["Product id"] == f"P{first // 2}" and cells["Photo"].endswith(".png")
+    assert cells["Added"] == f"2024-01-{first + 1:02} 10:00"
+    page.click("#product-others button")  # the other photo of the same product
+    other = first ^ 1
+    page.wait_for_selector(f"#product-title:has-text('Thing number {other}')")
+    act(page, "#product-actions .primary")
+    assert not page.is_visible("#product") and steps(page) == ["shoes", f"Thing number {other}"]
+    assert first // 2 not in {number // 2 for number in numbers(page)}
+
+
+def test_each_photo_is_a_tile_on_request(open_page: Callable[..., Any], shop_address: str) -> None:
+    page = open_page(shop_address)
+    ask(page, "shoes")
+    page.click("#filters > summary")
+    act(page, "#group")
+    assert len(names(page)) == 24 and page.get_attribute("#group", "aria-pressed") == "false"
+    linked = open_page(page.url)
+    linked.wait_for_selector(RESULTS)
+    assert names(linked) == names(page)
+
+
+def test_an_address_that_is_none_is_no_link(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    rows = [f"Thing number {n},{'javascript:alert(1)' if n else 'https://x.example/1'}"
+            for n in range(2)]  # fmt: skip
+    server = Server(make_table(tmp_path, "title,url", rows))
+    try:
+        page = open_page(server.start())
+        page.route(  # as if someone had said that this column is the link
+            "**/api/v1/gallery",
+            lambda route: route.fulfill(
+                json={**route.fetch().json(), "roles": {
+                    "title": "title", "link": "url", "price": None, "group": None}}
+            ),
+        )  # fmt: skip
+        page.reload()
+        page.wait_for_selector(".card")
+        hrefs = [link.get_attribute("href") for link in page.locator("a.shop").all()]
+        assert hrefs == ["https://x.example/1"]
+        page.click(".card:has-text('Thing number 1') .name")
+        page.wait_for_selector("#product[open]")
+        assert not page.is_visible("#product-link") and page.locator("dd a").count() == 0
+    finally:
+        server.stop()
+
+
+def fill(page: Any, column: str, side: int, value: str) -> None:
+    """Fill one side of a range, leave the field, and wait for the answer."""
+    place = page.locator(f"[data-column={column}] .range input").nth(side)
+    place.fill(value)
+    with page.expect_response("**/api/v1/search**"):
+        place.press("Tab")
+    page.wait_for_selector("#grid[aria-busy=false]")
+
+
+def test_numbers_and_dates_have_ranges(open_page: Callable[..., Any], shop_address: str) -> None:
+    page = open_page(shop_address)
+    ask(page, "shoes")
+    page.click("#filters > summary")
+    assert page.locator(".facet > summary").all_inner_texts() == ["Product id", "Price", "Added"]
+    page.click("[data-column=price] > summary")
+    fill(page, "price", 0, "20")
+    assert page.evaluate("document.activeElement.ariaLabel") == "Price, to"  # where Tab leads
+    assert {number // 2 for number in numbers(page)} == set(range(10, 15))
+    fill(page, "price", 1, "25.5")
+    assert {number // 2 for number in numbers(page)} == {10, 11, 12}
+    assert page.locator("#chosen .chip").inner_text().startswith("Price 20 to 25.5")
+    assert page.inner_text("#filter-count") == "1"
+    page.click("[data-column=added] > summary")
+    fill(page, "added", 1, "2024-01-23")  # the whole day
+    assert {number // 2 for number in numbers(page)} == {10, 11}
+    linked = open_page(page.url)
+    linked.wait_for_selector(RESULTS)
+    assert names(linked) == names(page)
+    act(page, "#chosen .chip >> nth=0")
+    assert {number // 2 for number in numbers(page)} == set(range(12))
+    act(page, "#chosen .chip >> nth=0")
+    assert len(names(page)) == 15 and not page.is_visible("#filter-count")
+
+
+def test_relevant_results_are_sorted(open_page: Callable[..., Any], shop_address: str) -> None:
+    page = open_page(shop_address)
+    page.wait_for_selector(".card")
+    assert not page.is_visible("#sort")
+    ask(page, "shoes")
+    labels = page.locator("#sort option").all_inner_texts()
+    assert labels == ["Most relevant first", "Price, low to high", "Price, high to low",
+                      "Added, oldest first", "Added, newest first"]  # fmt: skip
+    nearest = names(page)
+    with page.expect_response("**/api/v1/search"):
+        page.select_option("#sort", label="Price, high to low")
+    page.wait_for_selector("#grid[aria-busy=false]")
+    assert numbers(page) == sorted(numbers(page), reverse=True)
+    linked = open_page(page.url)
+    linked.wait_for_selector(RESULTS)
+    assert names(linked) == names(page)
+    assert linked.input_value("#sort") == page.input_value("#sort")
+    with page.expect_response("**/api/v1/search"):
+        page.select_option("#sort", label="Most relevant first")
+    page.wait_for_selector("#grid[aria-busy=false]")
+    assert names(page) == nearest
+
+
+def test_no_edge_shows_between_a_picture_and_its_paper_in_the_dark(
+    open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    gallery = make_gallery(tmp_path, 1)
+    Image.new("RGB", (120, 60), "white").save(tmp_path / "photos" / "shoes" / "000.png")
+    gallery.add(tmp_path / "photos")
+    server = Server(gallery)
+    try:
+        page = open_page(server.start(), color_scheme="dark")
+        page.wait_for_selector(".card img")
+        page.wait_for_function("document.querySelector('.card img').complete")
+        shot = Image.open(io.BytesIO(page.locator(".picture").screenshot())).convert("L")
+        levels = np.asarray(shot)[shot.height // 10 : -shot.height // 10, shot.width // 2]
+        assert np.ptp(levels) <= 2 and 200 < levels[0] < 250
+    finally:
+        server.stop()
+
+
+def test_the_keyboard_reaches_details_and_product(
+    open_page: Callable[..., Any], shop_address: str
+) -> None:
+    page = open_page(shop_address)
+    ask(page, "shoes")
+    page.evaluate("document.querySelector('.card .picture').focus()")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "shop"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#product[open]")
+    assert page.evaluate("document.activeElement.id") == "product-title"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") in ("product-close", "product-link")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#product")
+    assert page.evaluate("document.activeElement.className") == "name"

@@ -1,11 +1,13 @@
 """The gallery: build and update it from photos, search it with an image, a text or both."""
 
+from tmcir.gallery.arranging import Sort
 from tmcir.gallery.conditions import OPERATORS, Condition, to_where
 from tmcir.gallery.gallery import Gallery
 from tmcir.gallery.indexing import AddReport
 from tmcir.gallery.model import EmbeddingModel
 from tmcir.gallery.query import Query
 from tmcir.gallery.results import GalleryInfo, Hit, Item
+from tmcir.gallery.roles import Roles
 from tmcir.gallery.stores.base import ModelRecord
 from tmcir.gallery.turns import to_query
 
@@ -20,6 +22,8 @@ __all__ = [
     "Item",
     "ModelRecord",
     "Query",
+    "Roles",
+    "Sort",
     "to_query",
     "to_where",
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.files import require_writable
 from tmcir.core.progress import Progress
+from tmcir.gallery.arranging import Arrangement, Sort
 from tmcir.gallery.embedding import embed, reference, unknown_item
 from tmcir.gallery.export import write_parquet
 from tmcir.gallery.indexing import AddReport, write_photos
@@ -29,7 +30,7 @@ from tmcir.gallery.query import ImageSource, Query
 from tmcir.gallery.results import GalleryInfo, Hit, Item
 from tmcir.gallery.searching import (
     check_page,
-    find_deduplicated_page,
+    find_arranged_page,
     find_page,
     metadata_of,
     sample,
@@ -444,14 +445,26 @@ class Gallery:
         where: str | None = None,
         offset: int = 0,
         deduplicate: bool = False,
+        group: str | None = None,
+        sort: Sort | None = None,
     ) -> list[Hit]:
         """Return the photos nearest to a unit vector [D]: the second half of `search`.
 
         Pages neither overlap nor have gaps, as long as nothing is written in between.
 
+        Args:
+            vector: Float32 [D], L2-normalised.
+            k: How many results.
+            where: SQL condition on ids and metadata.
+            offset: Results to skip before the first.
+            deduplicate: Show photos that show the same once.
+            group: Metadata column whose values are shown once each.
+            sort: Sort the relevant photos by a column, at most
+                `tmcir.gallery.arranging.SORTED_PHOTOS`, and return no others.
+
         Raises:
             TMCIRError: ``k`` or ``offset`` is out of range, the vector does not fit, the filter
-                cannot be read, or there is no such gallery.
+                cannot be read, a column is unknown, or there is no such gallery.
         """
         check_page(k, offset)
         vector = np.asarray(vector, np.float32)
@@ -461,8 +474,10 @@ class Gallery:
             )
         self._require()
         condition = where if where is not None and where.strip() else None
-        search = find_deduplicated_page if deduplicate else find_page
-        return search(self._store, vector, k, condition, offset)
+        arrangement = Arrangement(deduplicate, group, sort)
+        if arrangement == Arrangement():
+            return find_page(self._store, vector, k, condition, offset)
+        return find_arranged_page(self._store, vector, k, condition, offset, arrangement)
 
     def explain(self, query: Query) -> Explanation:
         """Explain a query with reference and text: the gate, and patches merged into words.

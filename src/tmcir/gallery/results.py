@@ -21,6 +21,7 @@ class Hit:
         path: Absolute path of the photo when it was added.
         metadata: Its metadata by column.
         duplicates: Ids of lower hits that show the same and were merged into this one.
+        grouped: Ids of lower hits of the same group, which this one stands for.
     """
 
     rank: int
@@ -29,6 +30,7 @@ class Hit:
     path: Path
     metadata: dict[str, Value]
     duplicates: tuple[str, ...] = ()
+    grouped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tmcir.core.errors import TMCIRError
-from tmcir.gallery.duplicates import deduplicate
+from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.gallery.arranging import (
+    MINIMUM_SORTED,
+    SORTED_PHOTOS,
+    Arrangement,
+    Tile,
+    arrange,
+)
 from tmcir.gallery.results import Hit
 from tmcir.gallery.stores.base import OWN_COLUMNS, Neighbours, Store, Value, unit
 
@@ -31,23 +37,57 @@ def find_page(
 ) -> list[Hit]:
     """Return the hits of the ranks ``offset`` + 1 to ``offset`` + k for a unit vector [D]."""
     found = store.nearest(vector, offset + k, where)
+    rows = store.rows(found.ids[offset:])
     places = range(offset, len(found.ids))
-    return _hits(found, places, store.rows(found.ids[offset:]), {})
+    # those that were removed since are left out
+    return [
+        _hit(found, Tile(place), place + 1, rows) for place in places if found.ids[place] in rows
+    ]
 
 
-def find_deduplicated_page(
-    store: Store, vector: NDArray[np.float32], k: int, where: str | None, offset: int
+def find_arranged_page(
+    store: Store,
+    vector: NDArray[np.float32],
+    k: int,
+    where: str | None,
+    offset: int,
+    arrangement: Arrangement,
 ) -> list[Hit]:
-    """Return the hits of such ranks among those that show different things."""
-    depth = 2 * (offset + k)
+    """Return the hits of such ranks among the tiles of an arrangement.
+
+    Raises:
+        TMCIRError: The arrangement names an unknown column.
+    """
+    columns = store.columns()
+    for name in arrangement.columns:
+        if name not in columns:
+            raise unknown_choice("column", name, columns)
+    depth = 2 * (offset + k) if arrangement.sort is None else _relevant(store, vector, where)
     while True:
         found = store.nearest(vector, depth, where)
         rows = store.rows(found.ids)
-        kept = deduplicate(found, rows, store.thumbnails)
-        if len(kept) > offset + k or len(found.ids) < depth:
+        tiles = arrange(found, rows, arrangement, store.thumbnails)
+        enough = arrangement.sort is not None or len(tiles) > offset + k
+        if enough or len(found.ids) < depth:
             break
         depth *= 2
-    return _hits(found, list(kept)[offset : offset + k], rows, kept, offset + 1)
+    page = tiles[offset : offset + k]
+    return [_hit(found, tile, rank, rows) for rank, tile in enumerate(page, start=offset + 1)]
+
+
+def _relevant(store: Store, vector: NDArray[np.float32], where: str | None) -> int:
+    """Return how many of the photos nearest to a unit vector [D] are relevant enough to be sorted.
+
+    Those are at least half as far above the `SORTED_PHOTOS`-th photo as the nearest one is. That
+    photo is taken without the filter, which may leave nothing but the relevant ones.
+    """
+    scores = store.nearest(vector, SORTED_PHOTOS).scores
+    if not len(scores):
+        return MINIMUM_SORTED
+    minimum = (scores[0] + scores[-1]) / 2
+    if where is not None:
+        scores = store.nearest(vector, SORTED_PHOTOS, where).scores
+    return max(MINIMUM_SORTED, int((scores >= minimum).sum()))
 
 
 def sample(store: Store, size: int, count: int, seed: int) -> list[str]:
@@ -70,26 +110,14 @@ def metadata_of(row: Mapping[str, Value]) -> dict[str, Value]:
     return {key: value for key, value in row.items() if key not in OWN_COLUMNS}
 
 
-def _hits(
-    found: Neighbours,
-    places: Iterable[int],
-    rows: Mapping[str, Mapping[str, Value]],
-    duplicates: Mapping[int, Sequence[int]],
-    first_rank: int | None = None,
-) -> list[Hit]:
-    """Return the hits at some places of a ranking; those that were removed since are left out.
-
-    Ranks are the places, or count from ``first_rank``.
-    """
-    return [
-        Hit(
-            rank=place + 1 if first_rank is None else first_rank + number,
-            score=float(found.scores[place]),
-            id=found.ids[place],
-            path=Path(str(rows[found.ids[place]]["path"])),
-            metadata=metadata_of(rows[found.ids[place]]),
-            duplicates=tuple(found.ids[other] for other in duplicates.get(place, ())),
-        )
-        for number, place in enumerate(places)
-        if found.ids[place] in rows
-    ]
+def _hit(found: Neighbours, tile: Tile, rank: int, rows: Mapping[str, Mapping[str, Value]]) -> Hit:
+    name = found.ids[tile.position]
+    return Hit(
+        rank=rank,
+        score=float(found.scores[tile.position]),
+        id=name,
+        path=Path(str(rows[name]["path"])),
+        metadata=metadata_of(rows[name]),
+        duplicates=tuple(found.ids[place] for place in tile.duplicates),
+        grouped=tuple(found.ids[place] for place in tile.grouped),
+    )

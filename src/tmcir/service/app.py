@@ -13,7 +13,7 @@ from tmcir import __version__
 from tmcir.gallery import Gallery
 from tmcir.service.errors import add_error_handlers
 from tmcir.service.logs import log
-from tmcir.service.middleware import Guard, Head, Limits, Observe
+from tmcir.service.middleware import Guard, Head, Limits, Observe, Share
 from tmcir.service.page import page_routes
 from tmcir.service.routes import api, operations, searches
 from tmcir.service.searcher import Searcher
@@ -64,7 +64,7 @@ def create_app(gallery: Gallery, settings: ServiceSettings | None = None) -> Fas
             Middleware(Observe, metrics=searcher.metrics),
             Middleware(Head),
             *_cors(settings),  # before the guard: browsers ask for permission without a key
-            Middleware(Guard, settings=settings),
+            Middleware(Guard, settings=settings, signer=searcher.signer),
             Middleware(Limits, settings=settings, metrics=searcher.metrics),
         ],
     )
@@ -77,11 +77,12 @@ def _cors(settings: ServiceSettings) -> list[Middleware]:
     if not settings.cors_origins:
         return []
     return [
+        Middleware(Share),
         Middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key"],
             max_age=600,
-        )
+        ),
     ]

@@ -17,6 +17,7 @@ from tmcir.service.errors import ServiceError, busy, error_response
 from tmcir.service.logs import log, log_exception
 from tmcir.service.metrics import Metrics
 from tmcir.service.settings import ServiceSettings
+from tmcir.service.signing import THUMBNAILS, Signer
 
 #: Bytes of a request without an image: as many turns as there may be, each from the longest id.
 MAXIMUM_BODY = 256 * 1024
@@ -38,6 +39,28 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+
+
+class Share:
+    """Lets pages of other sites show thumbnails, where such sites are named.
+
+    An ``<img>`` sends no origin to check; what it shows cannot be read by the page's scripts.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+            await send(message)
+
+        shared = scope["type"] == "http" and scope["path"].startswith(f"/{THUMBNAILS}")
+        await self._app(scope, receive, answer if shared else send)
 
 
 class Observe:
@@ -120,8 +143,9 @@ class Head:
 class Guard:
     """Rejects unknown hosts and, where keys are set, requests without a key."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, signer: Signer) -> None:
         self._app = app
+        self._signer = signer
         self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
         self._keys = [_digest(key) for key in settings.api_keys]
 
@@ -138,7 +162,8 @@ class Guard:
             return ServiceError(
                 400, "unknown_host", "this host name is not served here; see --allowed-host"
             )
-        if self._keys and scope["path"].startswith(_PROTECTED) and not self._has_key(headers):
+        protected = self._keys and scope["path"].startswith(_PROTECTED)
+        if protected and not self._has_key(headers) and not self._is_signed(scope):
             return ServiceError(
                 401,
                 "unauthorized",
@@ -146,6 +171,10 @@ class Guard:
                 {"WWW-Authenticate": "Bearer"},
             )
         return None
+
+    def _is_signed(self, scope: Scope) -> bool:
+        query = scope["query_string"].decode("latin-1")
+        return scope["method"] == "GET" and self._signer.accepts(scope["path"], query)
 
     def _has_key(self, headers: Headers) -> bool:
         scheme, _, token = headers.get("authorization", "").partition(" ")

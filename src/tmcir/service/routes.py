@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -39,16 +40,21 @@ from tmcir.service.schemas import (
     PatchAnswer,
     QueryAnswer,
     RegionAnswer,
+    RolesAnswer,
     SearchAnswer,
     SearchRequest,
+    SimilarityAnswer,
     TrailRequest,
     ValueAnswer,
     WordAnswer,
 )
 from tmcir.service.searcher import MAXIMUM_SAMPLE, Searcher
+from tmcir.service.signing import Signer
 
 #: How long a client may show a thumbnail without asking again.
 THUMBNAIL_SECONDS = 300
+#: Change of the query, 1 - cosine, from which its patches are worth a word.
+MINIMUM_EFFECT = 0.01
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 
 _REASONS = {
@@ -151,6 +157,7 @@ async def gallery(request: Request) -> GalleryAnswer:
         photos=photos,
         model=searcher.gallery.model_name.rpartition("/")[2],  # not the folder it was loaded from
         columns=[ColumnAnswer(name=name, kind=kind) for name, kind in columns.items()],
+        roles=RolesAnswer(**asdict(await searcher.roles())),
         limits=LimitsAnswer(
             maximum_upload=searcher.settings.maximum_upload,
             maximum_pixels=searcher.settings.maximum_pixels,
@@ -177,7 +184,9 @@ async def items(
     request: Request, limit: Annotated[int, Query(ge=1, le=MAXIMUM_SAMPLE)] = 12
 ) -> ItemsAnswer:
     """Return photos that differ from one another; up to a minute old."""
-    return ItemsAnswer(items=[_item(found) for found in await _searcher(request).sample(limit)])
+    searcher = _searcher(request)
+    found = await searcher.sample(limit)
+    return ItemsAnswer(items=[_item(item, searcher.signer) for item in found])
 
 
 @api.get(
@@ -189,7 +198,7 @@ async def items(
 async def item(request: Request, id: PhotoId) -> ItemAnswer:  # noqa: A002 - the API's own word
     """Return a photo of the gallery."""
     searcher = _searcher(request)
-    return _item(await searcher.read(lambda: searcher.gallery.item(id)))
+    return _item(await searcher.read(lambda: searcher.gallery.item(id)), searcher.signer)
 
 
 @api.get(
@@ -261,7 +270,9 @@ async def _search(
     query, hits, next_offset = await searcher.search(body, stream, steps)
     response.headers["Server-Timing"] = steps.header
     return SearchAnswer(
-        hits=[_hit(hit) for hit in hits], next_offset=next_offset, query=_query(query)
+        hits=[_hit(hit, searcher.signer) for hit in hits],
+        next_offset=next_offset,
+        query=_query(query),
     )
 
 
@@ -276,14 +287,19 @@ async def _explain(
     return _explanation(explanation)
 
 
-def _hit(hit: Hit) -> HitAnswer:
+def _hit(hit: Hit, signer: Signer) -> HitAnswer:
     return HitAnswer(
-        id=hit.id, score=hit.score, metadata=hit.metadata, duplicates=list(hit.duplicates)
+        id=hit.id,
+        score=hit.score,
+        metadata=hit.metadata,
+        duplicates=list(hit.duplicates),
+        grouped=list(hit.grouped),
+        thumbnail=signer.address(hit.id),
     )
 
 
-def _item(item: Item) -> ItemAnswer:
-    return ItemAnswer(id=item.id, metadata=item.metadata)
+def _item(item: Item, signer: Signer) -> ItemAnswer:
+    return ItemAnswer(id=item.id, metadata=item.metadata, thumbnail=signer.address(item.id))
 
 
 def _facet(summary: ColumnSummary, limit: int) -> FacetAnswer:
@@ -315,10 +331,14 @@ def _query(query: GalleryQuery) -> QueryAnswer:
 def _explanation(explanation: Explanation) -> ExplainAnswer:
     merged = explanation.merged or [[] for _ in explanation.words]
     shares: Sequence[float | None] = explanation.image_share or [None for _ in explanation.words]
+    gate, similarity = explanation.gate, explanation.similarity
+    effect = getattr(explanation, "token_effect", None)
     return ExplainAnswer(
-        gate=None
-        if explanation.gate is None
-        else GateAnswer(image=explanation.gate[0], text=explanation.gate[1]),
+        gate=None if gate is None else GateAnswer(image=gate[0], text=gate[1]),
+        similarity=None
+        if similarity is None
+        else SimilarityAnswer(image=similarity[0], text=similarity[1]),
+        patches_matter=effect is not None and effect >= MINIMUM_EFFECT,
         words=[
             WordAnswer(
                 text=word,

@@ -46,7 +46,7 @@ class _Request(BaseModel):
 
 
 class TurnRequest(_Request):
-    """One step of a search. Without a reference it carries on from the step before."""
+    """One step of a search. Without a reference it continues the step before."""
 
     item: Id | None = Field(None, description="Start from this photo of the gallery.")
     upload: bool = Field(False, description="Start from the image that is sent along.")
@@ -70,6 +70,13 @@ class FilterRequest(_Request):
     column: str = Field(max_length=MAXIMUM_LENGTH)
     operator: Operator
     value: Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=MAXIMUM_VALUES)]
+
+
+class SortRequest(_Request):
+    """Sort the relevant photos, at most 200, by a metadata column; empty values come last."""
+
+    column: str = Field(max_length=MAXIMUM_LENGTH)
+    descending: bool = Field(False, description="Largest values first.")
 
 
 class TrailRequest(_Request):
@@ -99,6 +106,18 @@ class SearchRequest(TrailRequest):
         0, ge=0, le=MAXIMUM_OFFSET, description="0, or `next_offset` of the page before."
     )
     deduplicate: bool = Field(False, description="Show photos of the same thing once.")
+    group: str | None = Field(
+        None,
+        max_length=MAXIMUM_LENGTH,
+        description="Metadata column whose values are shown once each, such as the product's id.",
+    )
+    sort: SortRequest | None = Field(None, description="null: the nearest first.")
+
+
+_THUMBNAIL: str = Field(
+    description="Address of the thumbnail, relative to that of the service. Where keys are set, it"
+    " works for at least 15 minutes without one."
+)
 
 
 class HitAnswer(BaseModel):
@@ -108,10 +127,12 @@ class HitAnswer(BaseModel):
     score: float = Field(description="Cosine of query and photo.")
     metadata: dict[str, Cell]
     duplicates: list[str] = Field(description="Ids merged into this result.")
+    grouped: list[str] = Field(description="Ids of nearby photos of the same group.")
+    thumbnail: str = _THUMBNAIL
 
 
 class QueryAnswer(BaseModel):
-    """What the steps amount to."""
+    """The query of the turns."""
 
     item: str | None
     upload: bool
@@ -130,7 +151,7 @@ class SearchAnswer(BaseModel):
 
 
 class PatchAnswer(BaseModel):
-    """A patch of the reference that a word absorbed."""
+    """A patch of the reference that a word merged with."""
 
     row: int
     column: int
@@ -138,7 +159,7 @@ class PatchAnswer(BaseModel):
 
 
 class WordAnswer(BaseModel):
-    """A piece of the text."""
+    """A word of the text."""
 
     text: str
     patches: list[PatchAnswer] = Field(description="The heaviest first.")
@@ -153,7 +174,7 @@ class GateAnswer(BaseModel):
 
 
 class GridAnswer(BaseModel):
-    """How many patches the reference was cut into."""
+    """Rows and columns of the reference's patches."""
 
     rows: int
     columns: int
@@ -168,15 +189,26 @@ class RegionAnswer(BaseModel):
     bottom: float
 
 
+class SimilarityAnswer(BaseModel):
+    """Cosines of the query with the reference and with the text."""
+
+    image: float
+    text: float
+
+
 class ExplainAnswer(BaseModel):
     """How a query came about; what the model's method does not have is null."""
 
     gate: GateAnswer | None
+    similarity: SimilarityAnswer | None
+    patches_matter: bool = Field(
+        description="Whether the query would be another one with another image's patches."
+    )
     words: list[WordAnswer]
     grid: GridAnswer
     region: RegionAnswer | None
-    matched_share: float | None = Field(description="Share of patches that words absorbed.")
-    threshold: float | None = Field(description="Cosine from which a patch is absorbed.")
+    matched_share: float | None = Field(description="Share of patches that words merged with.")
+    threshold: float | None = Field(description="Minimum cosine of a patch and a word that merge.")
 
 
 class ItemAnswer(BaseModel):
@@ -184,6 +216,7 @@ class ItemAnswer(BaseModel):
 
     id: str
     metadata: dict[str, Cell]
+    thumbnail: str = _THUMBNAIL
 
 
 class ItemsAnswer(BaseModel):
@@ -200,7 +233,7 @@ class ColumnAnswer(BaseModel):
 
 
 class LimitsAnswer(BaseModel):
-    """What the service takes."""
+    """Limits of requests."""
 
     maximum_upload: int = Field(description="Bytes of a request with an image.")
     maximum_pixels: int
@@ -210,6 +243,15 @@ class LimitsAnswer(BaseModel):
     maximum_offset: int = MAXIMUM_OFFSET
 
 
+class RolesAnswer(BaseModel):
+    """Columns that say what a product is called, where its page is, and so on; null: none does."""
+
+    title: str | None
+    link: str | None
+    price: str | None
+    group: str | None = Field(description="The same for all photos of one product.")
+
+
 class GalleryAnswer(BaseModel):
     """The gallery as a whole."""
 
@@ -217,6 +259,7 @@ class GalleryAnswer(BaseModel):
     photos: int
     model: str
     columns: list[ColumnAnswer]
+    roles: RolesAnswer
     limits: LimitsAnswer
 
 

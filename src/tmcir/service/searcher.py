@@ -13,6 +13,7 @@ from anyio import CapacityLimiter, to_thread
 from numpy.typing import NDArray
 from PIL import Image
 
+from tmcir.core.errors import unknown_choice
 from tmcir.core.images import read_image_stream
 from tmcir.gallery import (
     Condition,
@@ -20,9 +21,13 @@ from tmcir.gallery import (
     Hit,
     Item,
     Query,
+    Roles,
+    Sort,
     to_query,
     to_where,
 )
+from tmcir.gallery.roles import guess_roles
+from tmcir.gallery.stores.base import Value
 from tmcir.gallery.summaries import ColumnSummary
 from tmcir.models import Explanation
 from tmcir.service.errors import ServiceError, busy, invalid_as, unavailable
@@ -30,6 +35,8 @@ from tmcir.service.metrics import Metrics, Steps
 from tmcir.service.schemas import MAXIMUM_FACET_VALUES, SearchRequest, TrailRequest
 from tmcir.service.settings import ServiceSettings
 from tmcir.service.shared import Shared
+from tmcir.service.signing import Signer
+from tmcir.service.wording import shown
 from tmcir.service.worker import BusyError, ClosedError, Done, Worker
 
 T = TypeVar("T")
@@ -51,6 +58,7 @@ class Searcher:
     def __init__(self, gallery: Gallery, settings: ServiceSettings) -> None:
         self.gallery = gallery
         self.settings = settings
+        self.signer = Signer(settings.api_keys)
         self._worker = Worker(
             gallery, settings.queue_size, settings.batch_size, settings.batch_window
         )
@@ -102,18 +110,27 @@ class Searcher:
             ServiceError: The client sent something that is no good, or there is too much to do.
             UnknownItemError: An id is not in the gallery.
         """
-        conditions = [
-            Condition(given.column, given.operator, given.value) for given in request.filters
-        ]
-        where = None
-        if conditions:
-            columns = await self.read(self.gallery.columns)
-            with invalid_as("invalid_filter"):
-                where = to_where(conditions, columns)
+        where = await self._where(request)
         query = await self._query(request, upload, steps)
         vector = await self._embed(query, steps)
         with steps.timed("search"):
             return query, *await self.read(lambda: self._page(query, vector, where, request))
+
+    async def _where(self, request: SearchRequest) -> str | None:
+        """Return the filter of a search, and check that all columns which it names are there."""
+        named = [request.group, None if request.sort is None else request.sort.column]
+        if not request.filters and named == [None, None]:
+            return None
+        columns = await self.read(self.gallery.columns)
+        conditions = [
+            Condition(given.column, given.operator, given.value) for given in request.filters
+        ]
+        with invalid_as("invalid_filter"):
+            where = to_where(conditions, columns)
+        for code, name in zip(("invalid_group", "invalid_sort"), named, strict=True):
+            if name is not None and name not in columns:
+                raise ServiceError(422, code, str(unknown_choice("column", shown(name), columns)))
+        return where or None
 
     async def explain(
         self, request: TrailRequest, upload: BinaryIO | None, steps: Steps
@@ -148,6 +165,10 @@ class Searcher:
     async def summaries(self) -> list[ColumnSummary]:
         """Return what the first columns of the gallery hold."""
         return await self._summaries.get(await self.count())
+
+    async def roles(self) -> Roles:
+        """Return which columns name a product, lead to it, and so on."""
+        return guess_roles(await self.summaries())
 
     async def sample(self, limit: int) -> list[Item]:
         """Return at most ``limit`` photos that differ from one another, to start from."""
@@ -225,21 +246,32 @@ class Searcher:
         where: str | None,
         request: SearchRequest,
     ) -> tuple[list[Hit], int | None]:
-        """Find a page without the reference and what was rejected.
+        """Find a page without the reference, what was rejected, and other photos of either.
 
         These are left out here and not by the filter, which would make every search one with a
         filter. So an offset counts them, and the next page begins where this one ends.
         """
         left_out = {*query.less_like, *([query.item] if query.item else [])}
-        reach = request.k + len(left_out) + 1
+        groups: set[Value] = set()
+        if request.group is not None:
+            items = self.gallery.items(sorted(left_out))
+            groups = {item.metadata.get(request.group) for item in items} - {None}
+        sort = None if request.sort is None else Sort(request.sort.column, request.sort.descending)
         found = self.gallery.find(
             vector,
-            reach,
+            request.k + len(left_out) + 1,
             where=where,
             offset=request.offset,
             deduplicate=request.deduplicate,
+            group=request.group,
+            sort=sort,
         )
-        return page(found, left_out, request.k, request.offset)
+        skipped = {
+            hit.id
+            for hit in found
+            if hit.id in left_out or (groups and hit.metadata.get(str(request.group)) in groups)
+        }
+        return page(found, skipped, request.k, request.offset)
 
 
 def page(

@@ -9,6 +9,7 @@ import { find, findDialog, findInput } from "./elements.js";
  * @typedef {object} Item
  * @property {string} id
  * @property {Metadata} metadata
+ * @property {string} thumbnail
  */
 
 /**
@@ -17,6 +18,8 @@ import { find, findDialog, findInput } from "./elements.js";
  * @property {number} score
  * @property {Metadata} metadata
  * @property {string[]} duplicates
+ * @property {string[]} grouped
+ * @property {string} thumbnail
  */
 
 /**
@@ -74,11 +77,20 @@ import { find, findDialog, findInput } from "./elements.js";
  */
 
 /**
+ * @typedef {object} Roles
+ * @property {string | null} title
+ * @property {string | null} link
+ * @property {string | null} price
+ * @property {string | null} group
+ */
+
+/**
  * @typedef {object} Gallery
  * @property {string} title
  * @property {number} photos
  * @property {string} model
  * @property {Column[]} columns
+ * @property {Roles} roles
  * @property {Limits} limits
  */
 
@@ -117,8 +129,16 @@ import { find, findDialog, findInput } from "./elements.js";
  */
 
 /**
+ * @typedef {object} Similarity
+ * @property {number} image
+ * @property {number} text
+ */
+
+/**
  * @typedef {object} Explain
  * @property {Gate | null} gate
+ * @property {Similarity | null} similarity
+ * @property {boolean} patches_matter
  * @property {Word[]} words
  * @property {Grid} grid
  * @property {Region | null} region

@@ -24,6 +24,8 @@ export const findInput = (id) => findKind(id, HTMLInputElement);
 /** @param {string} id */
 export const findImage = (id) => findKind(id, HTMLImageElement);
 /** @param {string} id */
+export const findSelect = (id) => findKind(id, HTMLSelectElement);
+/** @param {string} id */
 export const findDialog = (id) => findKind(id, HTMLDialogElement);
 
 /**

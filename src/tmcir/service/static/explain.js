@@ -38,21 +38,29 @@ async function showExplanation(explanation) {
   const start = lastStart();
   if (!start) return;
   const address = start.item ? await thumbnailAddress(start.item) : uploadAddress(start);
-  const layers = drawPatches(explanation, address, await naturalSize(address));
+  const words = explanation.words.filter((word) => word.text.trim());
+  const merges = explanation.patches_matter !== false && words.some((word) => word.patches.length);
+  const shown = { ...explanation, words: merges ? words : [] };
+  const layers = drawPatches(shown, address, await naturalSize(address));
   showGate(explanation.gate);
-  const buttons = explanation.words.map((word, index) => wordButton(word, index, layers));
+  const buttons = shown.words.map((word, index) => wordButton(word, index, layers));
   find("explanation-words").replaceChildren(...buttons.map((button) => make("li", {}, button)));
-  find("explanation-note").textContent = explanationNote(explanation.matched_share);
+  find("explanation-words-group").hidden = !merges;
+  find("explanation-note").textContent = merges ? mergeNote(explanation) : wholeNote(explanation);
 }
 
-/** @param {number | null} share */
-function explanationNote(share) {
-  if (share === null) return "This model does not say which part of the picture a word is about.";
-  const percent = Math.round(100 * share);
-  if (percent === 0) {
-    return "No word means what is already in the picture: all of them ask for something new.";
-  }
-  return `The model merged ${percent} % of the picture into words that it takes to mean the same. Press a word to see where.`;
+/** @param {Explanation} explanation */
+function mergeNote({ matched_share: share }) {
+  const part = share === null ? "parts" : `${Math.round(100 * share)} %`;
+  return `The model merged ${part} of the picture with the words that are most like it to the model, which need not be those that a person would choose. Press a word to see where.`;
+}
+
+/** @param {Explanation} explanation */
+function wholeNote({ gate, similarity }) {
+  const whole = "Picture and words count as a whole: no part of the picture belongs to one word.";
+  if (gate !== null || similarity === null) return whole;
+  const [picture, words] = [similarity.image.toFixed(2), similarity.text.toFixed(2)];
+  return `${whole} The search is ${picture} like the picture and ${words} like the words, of at most 1.`;
 }
 
 /**
@@ -93,7 +101,7 @@ function drawPatches(explanation, address, [width, height]) {
   });
   const layers = explanation.words.map((word, index) => wordLayer(word, index, place));
   const drawing = makeSvg("svg", { viewBox: `${x} ${y} ${across} ${down}`, role: "img" });
-  drawing.setAttribute("aria-label", "The picture, with the patches that each word merged with");
+  drawing.setAttribute("aria-label", layers.length ? "The picture and the parts that each word merged with" : "The picture");
   drawing.append(makeSvg("image", { href: address, width, height, preserveAspectRatio: "none" }));
   drawing.append(...layers);
   find("explanation-picture").replaceChildren(drawing);
@@ -128,7 +136,6 @@ function wordButton(word, index, layers) {
     button.prepend(swatch);
     button.append(make("small", { textContent: counted(count, "part") }));
   } else {
-    button.append(make("small", { textContent: "new" }));
     button.disabled = true;
   }
   button.setAttribute("aria-pressed", "false");

@@ -9,25 +9,61 @@ import { find } from "./elements.js";
 const FACET_VALUES = 24;
 
 /** @type {{title: string, photos: number, maximumUpload: number, facets: Facet[],
- *   nameColumn: string | null}} */
+ *   roles: import("./api.js").Roles}} */
 export const gallery = {
   title: "Search",
   photos: 0,
   maximumUpload: Infinity,
   facets: [],
-  nameColumn: null,
+  roles: { title: null, link: null, price: null, group: null },
 };
 
 /** @type {Map<string, Metadata>} */
 export const known = new Map(); // the metadata of photos that were shown
 
 /**
+ * Return the value of the column that has a role; null where there is none.
+ * @param {string} id
+ * @param {keyof import("./api.js").Roles} role
+ */
+function valueOf(id, role) {
+  const column = gallery.roles[role];
+  return column === null ? null : (known.get(id)?.[column] ?? null);
+}
+
+/**
  * Return what people call a photo.
  * @param {string} id
  */
-export function nameOf(id) {
-  const name = gallery.nameColumn === null ? null : known.get(id)?.[gallery.nameColumn];
-  return name === undefined || name === null ? id : String(name);
+export const nameOf = (id) => String(valueOf(id, "title") ?? id);
+
+/**
+ * Return a photo's price as people read it.
+ * @param {string} id
+ */
+export function priceOf(id) {
+  const price = valueOf(id, "price");
+  if (typeof price !== "number") return price;
+  const digits = Number.isInteger(price) ? 0 : 2;
+  return price.toLocaleString(undefined, {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+}
+
+/**
+ * Return the address of a photo's product page.
+ * @param {string} id
+ */
+export const linkOf = (id) => safeAddress(valueOf(id, "link"));
+
+/**
+ * Return an address of the web; null for anything else, such as a script.
+ * @param {import("./api.js").Cell} value
+ */
+export function safeAddress(value) {
+  if (typeof value !== "string" || !/^https?:\/\//i.test(value)) return null;
+  return URL.canParse(value) ? value : null;
 }
 
 /**
@@ -49,7 +85,7 @@ export async function readGallery() {
   gallery.photos = about.photos;
   gallery.maximumUpload = about.limits.maximum_upload;
   gallery.facets = facets.facets;
-  gallery.nameColumn = guessNameColumn();
+  gallery.roles = about.roles;
   document.title = gallery.title;
   find("title").textContent = gallery.title;
   find("count").textContent = counted(gallery.photos, "photo");
@@ -66,17 +102,16 @@ export const counted = (number, noun) =>
 /** @param {string} path */
 const readJson = async (path) => (await call(path)).json();
 
-/** Return the column that names photos best: text whose values are hardly ever the same. */
-function guessNameColumn() {
-  const most = Math.max(2, gallery.photos / 100);
-  const names = gallery.facets
-    .filter((facet) => facet.kind === "text" && !facet.complete && meanCount(facet) <= most)
-    .sort((one, other) => meanCount(one) - meanCount(other));
-  return names[0]?.name ?? null;
-}
+const CODE = /(^|[_ ])(id|sku|ean|gtin|upc|code|number|nr)$/i;
 
-/** @param {Facet} facet */
-const meanCount = (facet) => countOf(facet) / Math.max(1, facet.values.length);
+/** Return the columns of numbers and dates that a range can narrow. */
+export const rangeFacets = () =>
+  gallery.facets.filter((facet) => {
+    const measures = facet.kind !== "text" || facet.is_date;
+    const differs = facet.minimum !== facet.maximum;
+    const isCode = CODE.test(facet.name) || facet.name === gallery.roles.group;
+    return measures && differs && !isCode && facet.filled >= gallery.photos / 10;
+  });
 
 /**
  * Return how many photos have one of the values that are listed.

@@ -2,12 +2,15 @@
 
 import { find, findDialog, findImage, findInput } from "./elements.js";
 import { explain } from "./explain.js";
+import { buildFilters } from "./filters.js";
 import { readGallery, readNames } from "./gallery.js";
 import { toast } from "./messages.js";
 import { showProblem } from "./problems.js";
+import { showProduct } from "./product.js";
 import { describeBalance } from "./question.js";
-import { listenInGrid } from "./results.js";
+import { listenInGrid, onDetails } from "./results.js";
 import { addPicture, search, showMore, takeText } from "./search.js";
+import { buildSorting } from "./sorting.js";
 import {
   addTurn,
   onChange,
@@ -43,6 +46,7 @@ function listenToButtons() {
   onClick("choose", choose);
   onClick("change", choose);
   onClick("deduplicate", () => update({ deduplicate: !state.deduplicate }));
+  onClick("group", () => update({ group: !state.group }));
   onClick("undo", () => {
     undo();
     find("text").focus();
@@ -59,11 +63,13 @@ function listenToButtons() {
 }
 
 function listenToDialogs() {
-  const explanation = findDialog("explanation");
-  onClick("explanation-close", () => explanation.close());
-  explanation.addEventListener("click", (event) => {
-    if (event.target === explanation) explanation.close(); // outside of what it shows
-  });
+  for (const id of ["explanation", "product"]) {
+    const dialog = findDialog(id);
+    onClick(`${id}-close`, () => dialog.close());
+    dialog.addEventListener("click", (event) => {
+      if (event.target === dialog) dialog.close(); // outside of what it shows
+    });
+  }
   find("key-dialog").addEventListener("cancel", (event) => event.preventDefault());
 }
 
@@ -149,6 +155,8 @@ async function begin() {
   const content = findSearch();
   try {
     await readGallery();
+    buildFilters();
+    buildSorting();
     if (content) await readNames(readState(content).turns);
   } catch (error) {
     showProblem(error, begin);
@@ -159,6 +167,7 @@ async function begin() {
 }
 
 onChange(search);
+onDetails(showProduct);
 window.addEventListener("popstate", (event) => resume(event.state ?? findSearch()));
 listenToButtons();
 listenToDialogs();

@@ -1,10 +1,11 @@
 // The results: their cards, and moving between them by keyboard.
 
+import { rate, startFrom } from "./actions.js";
 import { find, make, makeSvg } from "./elements.js";
-import { counted, known, nameOf, plainName } from "./gallery.js";
-import { announce, showMessage, toast } from "./messages.js";
+import { counted, known, linkOf, nameOf, priceOf } from "./gallery.js";
+import { announce, showMessage } from "./messages.js";
 import { thumbnail } from "./pictures.js";
-import { addTurn, clearFilters, lastStart, state, undo } from "./turns.js";
+import { clearFilters, isFiltered, lastStart, undo } from "./turns.js";
 
 /** @typedef {import("./api.js").Hit} Hit */
 /** @typedef {import("./api.js").Item} Item */
@@ -12,6 +13,17 @@ import { addTurn, clearFilters, lastStart, state, undo } from "./turns.js";
 const SKELETON_CARDS = 8;
 const THUMB =
   "M8 11v9H4.5v-9zM8 11l3.6-7.2c1.5 0 2.3 1 2 2.4L13 9.4h5.4c1 0 1.7.9 1.5 1.9l-1.7 7.2c-.2.9-1 1.5-1.9 1.5H8";
+
+/** @type {(id: string, others: string[]) => void} */
+let openDetails = () => {};
+
+/**
+ * Call a function where a person asks for the details of a photo.
+ * @param {(id: string, others: string[]) => void} listener
+ */
+export function onDetails(listener) {
+  openDetails = listener;
+}
 
 /** How many results are shown, and where the next page begins (null: there is none). */
 export const shown = { count: 0, nextOffset: /** @type {number | null} */ (null) };
@@ -61,8 +73,7 @@ export function showSkeleton() {
 }
 
 function showNothingFound() {
-  const filtered = Object.keys(state.filters).length > 0;
-  if (filtered) {
+  if (isFiltered()) {
     const text = "No photo fits all of the filters. Remove one, or clear them.";
     const action = () => {
       clearFilters();
@@ -104,10 +115,38 @@ function card(hit) {
   picture.append(make("span", { textContent: "Start from this" }));
   picture.setAttribute("aria-label", `Start from ${name}`);
   picture.addEventListener("click", () => startFrom(hit.id));
-  const caption = make("div", { className: "caption" });
-  caption.append(make("div", { className: "name", textContent: name, title: details(hit) }));
+  const title = make("button", { type: "button", className: "name", textContent: name });
+  title.setAttribute("aria-label", `Details of ${name}`);
+  title.addEventListener("click", () => openDetails(hit.id, othersOf(hit)));
+  const caption = make("div", { className: "caption" }, title, ...offer(hit.id, name));
   if ("score" in hit) caption.append(underCard(hit, name));
   return make("li", { className: "card" }, picture, caption);
+}
+
+/**
+ * Return the other photos of a hit's product.
+ * @param {Item | Hit} hit
+ */
+const othersOf = (hit) => ("grouped" in hit ? [...hit.grouped, ...hit.duplicates] : []);
+
+/**
+ * Return the price, and a link to the product's page, where there are any.
+ * @param {string} id
+ * @param {string} name
+ */
+function offer(id, name) {
+  const [price, address] = [priceOf(id), linkOf(id)];
+  if (price === null && address === null) return [];
+  const row = make("div", { className: "offer" });
+  if (price !== null) row.append(make("span", { className: "price", textContent: price }));
+  if (address !== null) {
+    const link = make("a", { className: "shop", href: address, textContent: "View product" });
+    link.target = "_blank";
+    link.rel = "noopener noreferrer";
+    link.setAttribute("aria-label", `View product: ${name}`);
+    row.append(link);
+  }
+  return [row];
 }
 
 /**
@@ -117,6 +156,9 @@ function card(hit) {
 function underCard(hit, name) {
   const score = make("span", { className: "score", textContent: hit.score.toFixed(2) });
   score.title = "How close it is, at most 1";
+  if (hit.grouped.length) {
+    score.textContent += ` · ${hit.grouped.length + 1} photos`;
+  }
   if (hit.duplicates.length) {
     score.textContent += ` · +${hit.duplicates.length}`;
     score.title += `; hidden: ${counted(hit.duplicates.length, "near-duplicate")}`;
@@ -145,30 +187,6 @@ function rateButton(what, name, className, action) {
   return button;
 }
 
-/** @param {Item | Hit} hit */
-const details = (hit) =>
-  Object.entries(hit.metadata)
-    .filter(([, value]) => value !== null)
-    .map(([column, value]) => `${plainName(column)}: ${value}`)
-    .join("\n");
-
-/** @param {string} id */
-function startFrom(id) {
-  addTurn({ item: id });
-  find("text").focus({ preventScroll: true });
-  window.scrollTo({ top: 0, behavior: "smooth" });
-}
-
-/**
- * @param {string} id
- * @param {"more_like" | "less_like"} side
- */
-function rate(id, side) {
-  addTurn({ [side]: [id] });
-  find("heading").focus({ preventScroll: true });
-  toast(`${side === "more_like" ? "More like" : "Less like"} ${nameOf(id)}`);
-}
-
 // By keyboard: Tab reaches one card at a time, arrow keys choose which
 
 /** @returns {HTMLElement[]} */
@@ -177,6 +195,7 @@ const cards = () => [...find("grid").querySelectorAll(/** @type {"li"} */ (".car
 /** @param {number} index */
 function activateCard(index) {
   cards().forEach((one, position) => {
+    one.querySelectorAll("a").forEach((link) => { link.tabIndex = position === index ? 0 : -1; });
     one.querySelectorAll("button").forEach((button) => {
       button.tabIndex = position === index ? 0 : -1;
     });

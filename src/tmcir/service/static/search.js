@@ -9,6 +9,7 @@ import { shrink } from "./pictures.js";
 import { isPictureRejected, showProblem } from "./problems.js";
 import { showQuestion } from "./question.js";
 import { focusCard, showHits, showItems, showSkeleton, shown } from "./results.js";
+import { showSorting } from "./sorting.js";
 import { addTurn, currentUpload, dropLastTurn, sentTurns, state, uploads } from "./turns.js";
 
 const PAGE_SIZE = 24;
@@ -77,6 +78,7 @@ function showSearch() {
   hadTurns = state.turns.length > 0;
   showQuestion();
   showFilters();
+  showSorting();
 }
 
 /**
@@ -105,18 +107,37 @@ async function ask(offset, onAnswer, onProblem) {
 
 /** @param {number} offset */
 function requestBody(offset) {
-  const filters = Object.entries(state.filters).map(([column, value]) => ({
+  return {
+    turns: sentTurns(),
+    filters: conditions(),
+    k: PAGE_SIZE,
+    offset,
+    deduplicate: state.deduplicate,
+    group: groupColumn(),
+    sort: state.sort,
+  };
+}
+
+/** Return the column of which each value is one tile; null where products are filtered by it. */
+function groupColumn() {
+  const column = gallery.roles.group;
+  return state.group && column !== null && !(column in state.filters) ? column : null;
+}
+
+/** Return the filters as the API takes them. */
+function conditions() {
+  const dates = new Set(gallery.facets.filter((facet) => facet.is_date).map((facet) => facet.name));
+  const values = Object.entries(state.filters).map(([column, value]) => ({
     column,
     operator: "in",
     value,
   }));
-  return {
-    turns: sentTurns(),
-    filters,
-    k: PAGE_SIZE,
-    offset,
-    deduplicate: state.deduplicate,
-  };
+  const ranges = Object.entries(state.ranges).flatMap(([column, { from, to }]) => [
+    { column, operator: ">=", value: from },
+    // dates are compared as text: "~" comes after all times of the day
+    { column, operator: "<=", value: to && dates.has(column) ? `${to}~` : to },
+  ]);
+  return [...values, ...ranges.filter(({ value }) => value)];
 }
 
 /** @param {unknown} error */

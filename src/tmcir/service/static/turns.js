@@ -17,15 +17,23 @@
 
 /** @typedef {Record<string, (string | number)[]>} Filters Chosen values by column. */
 
+/** @typedef {Record<string, {from: string, to: string}>} Ranges "" where a side is open. */
+
 /**
  * @typedef {object} State
  * @property {Turn[]} turns
  * @property {Filters} filters
+ * @property {Ranges} ranges
  * @property {boolean} deduplicate
+ * @property {boolean} group Whether each product is one tile.
+ * @property {{column: string, descending: boolean} | null} sort null: the nearest first.
  */
 
+/** @type {Omit<State, "turns">} */
+const UNFILTERED = { filters: {}, ranges: {}, deduplicate: false, group: true, sort: null };
+
 /** @type {State} */
-export const state = { turns: [], filters: {}, deduplicate: false };
+export const state = { turns: [], ...UNFILTERED };
 
 /** @type {Map<number, {blob: Blob, url: string}>} */
 export const uploads = new Map();
@@ -85,8 +93,25 @@ export function toggleFilter(column, value) {
   update({ filters: after.length ? { ...others, [column]: after } : others });
 }
 
-export const clearFilters = () => update({ filters: {}, deduplicate: false });
-export const startAnew = () => update({ turns: [], filters: {}, deduplicate: false });
+/**
+ * Keep what lies between two values of a column; "" leaves a side open.
+ * @param {string} column
+ * @param {string} from
+ * @param {string} to
+ */
+export function setRange(column, from, to) {
+  const before = state.ranges[column] ?? { from: "", to: "" };
+  if (before.from === from && before.to === to) return;
+  const { [column]: _, ...others } = state.ranges;
+  update({ ranges: from || to ? { ...others, [column]: { from, to } } : others });
+}
+
+/** Whether anything is filtered. */
+export const isFiltered = () =>
+  Object.keys(state.filters).length + Object.keys(state.ranges).length > 0;
+
+export const clearFilters = () => update({ filters: {}, ranges: {}, deduplicate: false });
+export const startAnew = () => update({ turns: [], ...UNFILTERED });
 export const undo = () => update({ turns: state.turns.slice(0, -1) });
 
 /** @param {Turn} turn */
@@ -165,7 +190,10 @@ export function readState(content) {
   return {
     turns: readTurns(content?.turns),
     filters: readFilters(content?.filters),
+    ranges: readRanges(content?.ranges),
     deduplicate: content?.deduplicate === true,
+    group: content?.group !== false,
+    sort: readSort(content?.sort),
   };
 }
 
@@ -204,3 +232,25 @@ function readFilters(given) {
     Object.entries(given).filter(([, values]) => Array.isArray(values) && values.length),
   );
 }
+
+/**
+ * @param {any} given
+ * @returns {Ranges}
+ */
+function readRanges(given) {
+  if (!given || typeof given !== "object") return {};
+  const read = Object.entries(given).map(([column, range]) => {
+    const [from, to] = [range?.from, range?.to].map((side) => (typeof side === "string" ? side : ""));
+    return /** @type {const} */ ([column, { from, to }]);
+  });
+  return Object.fromEntries(read.filter(([, { from, to }]) => from || to));
+}
+
+/**
+ * @param {any} given
+ * @returns {State["sort"]}
+ */
+const readSort = (given) =>
+  typeof given?.column === "string"
+    ? { column: given.column, descending: given.descending === true }
+    : null;
