@@ -11,7 +11,7 @@ RUN python -m venv /opt/tmcir
 # torch in a layer of its own: it is the largest part and changes the least
 RUN /opt/tmcir/bin/pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch==2.13.0
 WORKDIR /source
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY src src
 RUN /opt/tmcir/bin/pip install -c constraints.txt ".[serve,milvus]"
 
