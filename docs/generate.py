@@ -24,6 +24,8 @@ from tmcir.training.methods import MethodSettings
 from tmcir.training.recipe import Recipe
 
 DOCS = Path(__file__).parent
+#: What the page calls the types of arguments and options.
+_TYPES = {str: "text", int: "integer", float: "number", Path: "path", list[str]: "text, several"}
 NOTE = "<!-- Written by docs/generate.py (`make docs`); change the code, not this page. -->\n"
 
 
@@ -34,14 +36,14 @@ def command_line() -> str:
     for path, command in _commands(group, ()):
         parts.append(f"## tmcir {' '.join(path)}\n\n{_paragraphs(command.help or '')}\n")
         rows = [
-            f"| `{_names(parameter)}` | {parameter.help} |"
+            f"| `{_names(parameter)}` | {_type(parameter)} | {_default(parameter)} |"
+            f" {parameter.help} |"
             for parameter in command.params
             if getattr(parameter, "help", None) and parameter.name != "help"
         ]
         if rows:
-            parts.append(
-                "| argument or option | meaning |\n| --- | --- |\n" + "\n".join(rows) + "\n"
-            )
+            head = "| argument or option | type | default | meaning |\n| --- | --- | --- | --- |\n"
+            parts.append(head + "\n".join(rows) + "\n")
     return "\n".join(parts)
 
 
@@ -86,6 +88,20 @@ def _names(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         return str(parameter.name).upper()
     return ", ".join(parameter.opts)
+
+
+def _type(parameter: Any) -> str:
+    if getattr(parameter, "is_flag", False):
+        return "switch"
+    return _TYPES[parameter.type_descriptor.annotation]
+
+
+def _default(parameter: Any) -> str:
+    if parameter.required:
+        return "(required)"
+    if parameter.default is None or getattr(parameter, "is_flag", False):
+        return ""
+    return f"`{parameter.default}`"
 
 
 def _settings(model: type[BaseModel], prefix: str, note: str = "") -> list[str]:

@@ -1,12 +1,14 @@
 """Hooks of mkdocs: pages that are written from the code while the site is built.
 
-The home page is README; the list of source files comes from module docstrings, and the page of
-recipes from the YAML files. None of them is kept.
+Home, contributing and changes are files of the repository's root. The list of source files comes
+from module docstrings, the pages of recipes and examples from the files themselves. None of these
+pages is kept.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import yaml
@@ -16,7 +18,11 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "src" / "tmcir" / "recipes"
 #: Pages of the site that are files of the repository's root.
-ROOT_PAGES = {"index.md": "README.md"}
+ROOT_PAGES = {
+    "index.md": "README.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+}
 _ROOMS = ("src/tmcir", "measurements", "examples")
 
 
@@ -24,7 +30,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the written pages to those of the folder."""
     pages = {page: root_page(name) for page, name in ROOT_PAGES.items()}
     pages["index.md"] = f"---\nhide: [navigation]\n---\n\n{pages['index.md']}"
-    pages |= {"files.md": file_list(ROOT), "recipes.md": recipe_page(RECIPES)}
+    pages |= {
+        "files.md": file_list(ROOT),
+        "recipes.md": recipe_page(RECIPES),
+        "examples.md": example_page(ROOT / "examples"),
+    }
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
     return files
@@ -35,7 +45,8 @@ def root_page(name: str) -> str:
     text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
     for page, source in ROOT_PAGES.items():
         text = text.replace(f"]({source}", f"]({page}")
-    return text
+    text = re.sub(r"\]\(examples/(\w+)\.py\)", r"](examples.md#\1)", text)
+    return re.sub(r"\[([^\]]+)\]\((LICENSE|NOTICE)\)", r"\1", text)  # not on the site
 
 
 def file_list(root: Path) -> str:
@@ -72,6 +83,17 @@ def recipe_page(folder: Path) -> str:
         parts.append(f"## {path.stem}\n")
         parts.append(f"`tmcir {command} {path.stem}`: {content.get('description', '')}.\n")
         parts.append(f"```yaml\n{text.rstrip()}\n```\n")
+    return "\n".join(parts)
+
+
+def example_page(folder: Path) -> str:
+    """Return the page of all example scripts, each with its text."""
+    parts = ["# Example scripts\n", "Each runs as it is, in a clone of the repository.\n"]
+    for path in sorted(folder.glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        title = path.stem.replace("_", " ").capitalize()
+        parts.append(f"## {title} {{#{path.stem}}}\n\n{_summary(path)}\n")
+        parts.append(f'```python title="examples/{path.name}"\n{text.rstrip()}\n```\n')
     return "\n".join(parts)
 
 

@@ -97,7 +97,7 @@ def test_every_page_that_is_named_exists() -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("name", ["README.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_of_the_root_pages_lead_somewhere(name: str) -> None:
     """The site checks the links of its own pages; these are read outside of it, too."""
     text = (ROOT / name).read_text(encoding="utf-8")

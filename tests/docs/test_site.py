@@ -55,18 +55,21 @@ def test_what_comes_from_elsewhere_is_seen(text: str) -> None:
     assert not loads(re.sub(r"(https:)?//example\.org/", "", text))
 
 
+@pytest.mark.slow
 def test_nothing_comes_from_elsewhere(site: Path) -> None:
     files = [path for path in site.rglob("*") if path.suffix in (".html", ".css")]
     assert len(files) > 20
     assert not {path.name: found for path in files if (found := loads(path.read_text("utf-8")))}
 
 
+@pytest.mark.slow
 def test_every_module_is_in_the_list_of_files(site: Path) -> None:
     page = (site / "files.html").read_text(encoding="utf-8")
     modules = [path.name for path in (ROOT / "src").rglob("*.py") if path.name != "__init__.py"]
     assert not [name for name in modules if f"<code>{name}</code>" not in page]
 
 
+@pytest.mark.slow
 def test_the_public_names_are_in_the_api(site: Path) -> None:
     page = (site / "api" / "gallery.html").read_text(encoding="utf-8")
     assert 'id="tmcir.gallery.Gallery.search"' in page
