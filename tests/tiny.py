@@ -54,6 +54,7 @@ def draw_catalogue(root: Path, items: int = 180, side: int = 20) -> Path:
 # Settings of the other methods at this size; the tiny text tower has no room for a long prompt.
 METHODS: dict[str, dict[str, Any]] = {
     "tmcir": FUSION,
+    "gate": {"hidden_size": 16},
     "weighted-sum": {},
     "tirg": {},
     "combiner": {},

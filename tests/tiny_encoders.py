@@ -217,7 +217,7 @@ DUAL: dict[str, Any] = {
     "embedding_size": 16,
     "image_hidden": 16,
     "attention_width": 16,
-    "attention_queries": 2,
+    "attention_slots": 2,
     "text_hidden": 16,
     "text_length": 12,
 }

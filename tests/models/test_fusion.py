@@ -143,10 +143,13 @@ def plain_query(
     o = reader.output_norm(sequence[0])
     g_v, g_t = torch.ones(1), torch.ones(1)
     if fusion.gate is not None:
-        logits = fusion.gate.layers(pooled)  # those of the image, then as many of the text
+        gated = functional.gelu(fusion.gate.hidden(pooled))
+        logits = fusion.gate.weights(gated)  # those of the image, then as many of the text
         half = len(logits) // 2
         g_v, g_t = 2 * torch.softmax(torch.stack([logits[:half], logits[half:]]), dim=0)
     q = g_v * v0 + g_t * t0 + fusion.output.weight @ o
+    if fusion.gate is not None and fusion.gate.residual is not None:
+        q = q + fusion.gate.residual(gated)
     normalised: torch.Tensor = q / q.norm()
     return normalised
 
@@ -163,6 +166,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "scalar gate": {"gate": "scalar"},
     "no gate": {"gate": "none"},
     "no norm": {"pooled_norm": False},
+    "residual": {"gate_residual": True},
 }
 
 
@@ -257,7 +261,7 @@ def test_every_ablation_changes_the_query(name: str) -> None:
         for key, value in whole.state_dict().items()
         if key in ablated.state_dict()
     }
-    ablated.load_state_dict(weights)
+    ablated.load_state_dict(ablated.state_dict() | weights)
     before, after = whole(image, text).query, ablated(image, text).query
     assert (before - after).abs().max() > 1e-4
     if name in ("no positions", "no types", "no gate", "no norm"):

@@ -213,7 +213,12 @@ def _name_in_format_2(name: str) -> str:
         ("merger.statistics.mean", "similarity_mean"),
         ("merger.statistics.square", "similarity_square"),
         ("merger.statistics.steps", "statistics_steps"),
-        *(("merger.", ""), ("reader.", ""), ("gate.layers.", "gate.")),
+        *(
+            ("merger.", ""),
+            ("reader.", ""),
+            ("gate.hidden.", "gate.0."),
+            ("gate.weights.", "gate.2."),
+        ),
     ):
         name = name.replace(f"composer.{new}", f"fusion.{old}")
     return name.replace("composer.", "fusion.")

@@ -20,16 +20,32 @@ class ImageFeatures:
         tokens: float [N, P, D], patch tokens projected into the joint space (v_1..v_P).
         norms: float [N], lengths of the pooled embeddings before they were normalised, of encoders
             that were trained on the sum of such embeddings; None for all others.
+        parts: float [N, R, W], what ``Encoder.pool_image`` pools into ``pooled``, for composers
+            that edit parts of an image; None where an encoder pools nothing.
     """
 
     pooled: Tensor
     tokens: Tensor
     norms: Tensor | None = None
+    parts: Tensor | None = None
 
     def select(self, index: Tensor) -> ImageFeatures:
         """Return the rows at ``index`` (long [M])."""
-        norms = None if self.norms is None else self.norms[index]
-        return ImageFeatures(self.pooled[index], self.tokens[index], norms)
+        return ImageFeatures(
+            self.pooled[index],
+            self.tokens[index],
+            None if self.norms is None else self.norms[index],
+            None if self.parts is None else self.parts[index],
+        )
+
+    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> ImageFeatures:
+        """Return the same features on ``device``, in ``dtype`` if one is given."""
+        return ImageFeatures(
+            self.pooled.to(device, dtype),
+            self.tokens.to(device, dtype),
+            None if self.norms is None else self.norms.to(device, dtype),
+            None if self.parts is None else self.parts.to(device, dtype),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,5 +43,5 @@ def _current_name(name: str, fused: bool) -> str:
     elif fused and part in _STATISTICS:
         name = f"merger.statistics.{_STATISTICS[part]}"
     elif fused and part == "gate":
-        name = f"gate.layers.{name.removeprefix('gate.')}"
+        name = name.replace("gate.0.", "gate.hidden.").replace("gate.2.", "gate.weights.")
     return f"composer.{name}"

@@ -31,6 +31,7 @@ TRUSTED_VARIABLE = "TMCIR_COMPOSERS"
 
 _OWN = {
     DEFAULT: "tmcir.models.fusion:AdaptiveTokenFusion",
+    "gate": "tmcir.models.fusion.gate:GatedSum",
     "weighted-sum": "tmcir.models.baselines.weighted_sum:WeightedSum",
     "tirg": "tmcir.models.baselines.tirg:TIRG",
     "combiner": "tmcir.models.baselines.combiner:Combiner",

@@ -174,7 +174,9 @@ def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, An
     head_rate = rate if settings.head_learning_rate is None else settings.head_learning_rate
     if settings.lora is None:
         encoder.requires_grad_(tower_rate > 0)
-        encoder.freeze(settings.frozen_stages, settings.frozen_depthwise)
+        encoder.freeze(
+            settings.frozen_stages, settings.frozen_depthwise, settings.frozen_text_layers
+        )
     for name in encoder.head_names:
         encoder.get_submodule(name).requires_grad_(head_rate > 0)
     encoder.logit_scale.requires_grad_(True)

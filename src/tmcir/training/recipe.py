@@ -148,6 +148,12 @@ class StageSettings(OptimiserSettings):
         description="Freeze the depthwise kernels of an EfficientNet-Lite, whose gradients are"
         " most of a step's time on a CPU.",
     )
+    frozen_text_layers: int = Field(
+        default=0,
+        ge=0,
+        description="First layers of a dual encoder's text model that stay frozen, with its word"
+        " embeddings.",
+    )
     min_crop: float = Field(
         default=0.8,
         gt=0,

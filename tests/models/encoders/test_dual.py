@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from tmcir.core.errors import TMCIRError
 from tmcir.models import TMCIR
 from tmcir.models.encoders.backbones import EfficientNetBackbone
 from tmcir.models.encoders.dual import DualEncoder, DualSettings, DualSource
+from tmcir.models.encoders.heads import ImageHead
 from tmcir.models.encoders.vocabulary import prune_vocabulary
 from tmcir.models.preprocessing import ImagePreprocessor
 
@@ -24,7 +26,7 @@ SHAPE = {
     "embedding_size": 16,
     "image_hidden": 16,
     "attention_width": 16,
-    "attention_queries": 2,
+    "attention_slots": 2,
     "text_hidden": 16,
     "text_length": 12,
 }
@@ -89,8 +91,31 @@ def test_features_of_one_backbone_reach_all_places_of_the_grid(lite: DualEncoder
     maps = lite.image(pixels())
     assert [one.shape[-1] for one in maps] == [8, 4, 2]
     joined = torch.cat([functional.adaptive_avg_pool2d(one, 2) for one in maps], dim=1)
-    pooled, _ = lite.image_head(joined.flatten(2).transpose(1, 2))
+    pooled, _, parts = lite.image_head(joined.flatten(2).transpose(1, 2))
+    assert parts.shape == (3, 2 + 2, 16)  # two slots, the mean and the maximum
     torch.testing.assert_close(features.pooled, pooled)
+
+
+@pytest.mark.parametrize(("pooling", "shape"), [("mean-max", (2, 10)), ("attention", (3, 8))])
+def test_parts_by_hand(pooling: Any, shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    head = ImageHead(10, 4, 6, pooling, hidden=12, width=8, slots=3, dropout=0.0)
+    features = torch.randn(2, 4, 10)
+    pooled, tokens, parts = head(features)
+    assert parts.shape[1:] == shape == (head.num_parts, head.part_size)
+    assert tokens.shape == (2, 4, 6)
+    if head.slots is None:
+        expected = torch.stack([features.mean(dim=1), features.amax(dim=1)], dim=1)
+        torch.testing.assert_close(parts, expected)
+    else:
+        placed = head.placed(features)
+        for slot in range(3):
+            scores = head.slots.key(placed) @ head.slots.queries[slot] / 8**0.5
+            expected = scores.softmax(dim=1)[..., None] * head.slots.value(placed)
+            torch.testing.assert_close(parts[:, slot], expected.sum(dim=1))
+        # Position counts: the same features in other places are another image.
+        assert not head(features.flip(1))[0].allclose(pooled, atol=1e-3)
+    torch.testing.assert_close(head.pool(parts), pooled)
 
 
 def test_padding_does_not_change_a_text(lite: DualEncoder) -> None:
@@ -105,7 +130,7 @@ def test_padding_does_not_change_a_text(lite: DualEncoder) -> None:
 def test_calibrated_features_have_mean_zero_and_deviation_one(lite: DualEncoder) -> None:
     seen: list[torch.Tensor] = []
     before = {key: value.clone() for key, value in lite.image_head.state_dict().items()}
-    hook = lite.image_head.tokens.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    hook = lite.image_head.placed.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     try:
         lite.calibrate(pixels(40))
         lite_std = lite.image_head.std.clone()
@@ -135,6 +160,15 @@ def test_states_of_the_frozen_stages_give_the_same_features(lite: DualEncoder, s
         assert frozen == {str(number) for number in range(stages)}
     finally:
         lite.requires_grad_(True).freeze(0, depthwise=False)
+
+
+def test_layers_of_the_text_model_can_be_frozen(lite: DualEncoder) -> None:
+    lite.freeze(text_layers=1)
+    frozen = {name for name, one in lite.text.named_parameters() if not one.requires_grad}
+    lite.requires_grad_(True)
+    assert {name.split(".")[0] for name in frozen} == {"embeddings", "encoder"}
+    with pytest.raises(TMCIRError, match="frozen_text_layers is 2: this text model has 1"):
+        lite.freeze(text_layers=2)
 
 
 def test_depthwise_kernels_can_be_frozen_alone(lite: DualEncoder) -> None:

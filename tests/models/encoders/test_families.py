@@ -107,6 +107,20 @@ def test_states_give_the_features_of_pixels(model: TMCIR, photos: list[Path]) ->
     assert (features.norms is None) == (whole.norms is None)
 
 
+def test_parts_are_pooled_as_images_are(model: TMCIR, photos: list[Path]) -> None:
+    encoder, features = model.encoder, model.image_features(photos)
+    if encoder.image_parts is None:
+        assert features.parts is None
+        with pytest.raises(TMCIRError, match="'clip' has no pooling over image parts"):
+            encoder.pool_image(features.tokens)
+        return
+    assert features.parts is not None and features.parts.shape == (5, *encoder.image_parts)
+    with torch.inference_mode():
+        torch.testing.assert_close(encoder.pool_image(features.parts), features.pooled)
+        edited = encoder.pool_image(features.parts.roll(1, 0))
+    torch.testing.assert_close(edited, features.pooled.roll(1, 0))
+
+
 def test_every_command_works_with_every_family(
     folder: Path, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -175,35 +175,42 @@ class Encoder(nn.Module, ABC):
             f" {self.preprocessor.size} pixels only"
         )
 
-    def freeze(self, stages: int, depthwise: bool) -> None:
-        """Freeze a part of the image tower.
+    def freeze(self, stages: int = 0, depthwise: bool = False, text_layers: int = 0) -> None:
+        """Freeze parts of the towers.
 
         Args:
-            stages: Number of the first stages to freeze.
+            stages: Number of the first stages of the image tower to freeze.
             depthwise: Freeze depthwise kernels, whose gradients are slow on a CPU.
+            text_layers: Number of the first layers of the text tower to freeze; more than none
+                freezes its word embeddings, too.
 
         Raises:
             TMCIRError: This family has no such parts.
         """
-        if stages or depthwise:
+        if stages or depthwise or text_layers:
             raise TMCIRError(
                 f"an encoder of family {self.family!r} cannot be frozen in parts: leave out"
-                " frozen_stages and frozen_depthwise"
+                " frozen_stages, frozen_depthwise and frozen_text_layers"
             )
 
-    def pool_image(self, tokens: Tensor) -> Tensor:
-        """Pool image tokens as the image tower pools its own, for composers that edit tokens.
+    @property
+    def image_parts(self) -> tuple[int, int] | None:
+        """(R, W), number and width of the parts that an image is pooled from; None: no pooling."""
+        return None
+
+    def pool_image(self, parts: Tensor) -> Tensor:
+        """Pool parts as the image tower pools its own, for composers that edit parts.
 
         Args:
-            tokens: float [N, P, D], as in ``ImageFeatures.tokens``.
+            parts: float [N, R, W], as in ``ImageFeatures.parts``.
 
         Returns:
-            float [N, D], L2-normalised.
+            float32 [N, D], L2-normalised.
 
         Raises:
-            TMCIRError: This family pools something else than its tokens.
+            TMCIRError: This family pools nothing.
         """
-        raise TMCIRError(f"an encoder of family {self.family!r} has no pooling over image tokens")
+        raise TMCIRError(f"an encoder of family {self.family!r} has no pooling over image parts")
 
     def tokenize(self, texts: list[str]) -> TextTokens:
         """Tokenise texts, padded to the longest; at least one column of content."""

@@ -122,14 +122,27 @@ class Blip2Encoder(Encoder):
 
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
         """Encode float [N, 3, S, S]."""
+        return self.features_of(self.image_states(pixel_values))
+
+    def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        """Return the projected query tokens, float [N, P, D]."""
         interpolated = pixel_values.shape[-1] != self.blip2.config.vision_config.image_size
         states = self.blip2.vision_model(
             pixel_values=pixel_values, interpolate_pos_encoding=interpolated
         ).last_hidden_state
         queries = self.blip2.query_tokens.expand(len(states), -1, -1)
         read = self.blip2.qformer(query_embeds=queries, encoder_hidden_states=states)
-        tokens = self.blip2.vision_projection(read.last_hidden_state)  # [N, P, D]
-        return ImageFeatures(pooled=self.pool_image(tokens), tokens=tokens)
+        return (self.blip2.vision_projection(read.last_hidden_state),)
+
+    def features_of(self, states: tuple[Tensor, ...]) -> ImageFeatures:
+        """Return features from query tokens, which are the parts as well."""
+        (tokens,) = states
+        return ImageFeatures(self.pool_image(tokens), tokens, parts=tokens)
+
+    @property
+    def image_parts(self) -> tuple[int, int]:
+        """(P, D): the embedding is a mean over the query tokens."""
+        return self.image_tokens, self.embedding_size
 
     def text_features(self, tokens: TextTokens) -> TextFeatures:
         """Encode tokenised texts."""
@@ -146,7 +159,7 @@ class Blip2Encoder(Encoder):
             source=tokens,
         )
 
-    def pool_image(self, tokens: Tensor) -> Tensor:
+    def pool_image(self, parts: Tensor) -> Tensor:
         """Return the normalised mean of the normalised tokens [N, P, D], float32 [N, D]."""
-        mean = functional.normalize(tokens.float(), dim=-1).mean(dim=1)
+        mean = functional.normalize(parts.float(), dim=-1).mean(dim=1)
         return functional.normalize(mean, dim=-1)

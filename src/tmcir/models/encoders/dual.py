@@ -57,8 +57,8 @@ class DualSettings(Settings):
         description="Image pooling: by mean and maximum, by attention with positions, or the sum.",
     )
     image_hidden: int = Field(default=1024, ge=8, description="Hidden size of the image head.")
-    attention_width: int = Field(default=384, ge=8, description="Width of attention pooling.")
-    attention_queries: int = Field(default=4, ge=1, description="Queries of attention pooling.")
+    attention_width: int = Field(default=192, ge=8, description="Width of attention pooling.")
+    attention_slots: int = Field(default=8, ge=1, description="Queries of attention pooling.")
     text_hidden: int = Field(default=512, ge=8, description="Hidden size of the text head.")
     text_length: int = Field(default=62, ge=1, description="Longest text, in tokens.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropped activations of heads.")
@@ -124,7 +124,7 @@ class DualEncoder(Encoder):
             pooling=settings.pooling,
             hidden=settings.image_hidden,
             width=settings.attention_width,
-            queries=settings.attention_queries,
+            slots=settings.attention_slots,
             dropout=settings.dropout,
         )
         self.text_head = TextHead(
@@ -224,7 +224,7 @@ class DualEncoder(Encoder):
 
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
         """Encode float [N, 3, S, S]."""
-        return ImageFeatures(*self.image_head(self._features(self.image(pixel_values))))
+        return self._finished(self._features(self.image(pixel_values)))
 
     def text_features(self, tokens: TextTokens) -> TextFeatures:
         """Encode tokenised texts."""
@@ -253,13 +253,26 @@ class DualEncoder(Encoder):
             features = self._features(self.image.rest(list(states), self._frozen_stages))
         else:
             (features,) = states
-        return ImageFeatures(*self.image_head(features))
+        return self._finished(features)
 
-    def freeze(self, stages: int, depthwise: bool) -> None:
-        """Freeze the first stages of the image backbone and, if asked, its depthwise kernels.
+    def _finished(self, features: Tensor) -> ImageFeatures:
+        pooled, tokens, parts = self.image_head(features)
+        return ImageFeatures(pooled, tokens, parts=parts)
+
+    @property
+    def image_parts(self) -> tuple[int, int]:
+        """(R, W), number and width of the parts that an image is pooled from."""
+        return self.image_head.num_parts, self.image_head.part_size
+
+    def pool_image(self, parts: Tensor) -> Tensor:
+        """Pool parts float [N, R, W] into float32 [N, D], L2-normalised."""
+        return self.image_head.pool(parts)
+
+    def freeze(self, stages: int = 0, depthwise: bool = False, text_layers: int = 0) -> None:
+        """Freeze the first stages of the image backbone, its depthwise kernels, and text layers.
 
         Raises:
-            TMCIRError: The backbone has no such stages.
+            TMCIRError: The backbone has no such stages, or the text model no such layers.
         """
         if not 0 <= stages <= self.image.num_stages:
             raise TMCIRError(
@@ -269,6 +282,14 @@ class DualEncoder(Encoder):
         self._frozen_stages = stages
         for parameter in self.image.frozen_parameters(stages, depthwise):
             parameter.requires_grad_(False)
+        layers = getattr(getattr(self.text, "encoder", None), "layer", [])
+        if text_layers > len(layers):
+            raise TMCIRError(
+                f"frozen_text_layers is {text_layers}: this text model has {len(layers)} layers"
+                " that can be frozen one by one"
+            )
+        for part in [self.text.embeddings, *layers[:text_layers]] if text_layers else []:
+            part.requires_grad_(False)
 
     @torch.no_grad()
     def calibrate(self, pixel_values: Tensor) -> None:

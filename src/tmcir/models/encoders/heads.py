@@ -1,7 +1,7 @@
 """Heads of a dual encoder: from the features of a backbone into the joint space.
 
-Letters used in shapes: N samples, P image tokens, L text tokens, C channels of the features, D
-joint embedding size, W width of the attention, Q its queries.
+Letters used in shapes: N samples, P image places, C channels of the features, W width of image
+tokens in the head, Q attention slots, R parts, T text tokens, D joint embedding size.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Pooling = Literal["mean-max", "attention", "both"]
-"""How image features are pooled: mean and maximum over places, attention over places, or both."""
+"""How image features are pooled: mean and maximum over places, attention slots, or both."""
 
 
 class ResidualMLP(nn.Module):
@@ -39,58 +39,60 @@ class ResidualMLP(nn.Module):
         return mapped
 
 
-class AttentionPooling(nn.Module):
-    """Learned queries read features with learned positions, as SigLIP's attention pooling does.
+class PlacedTokens(nn.Module):
+    """Project features to the width of the head and add learned positions of the same scale."""
 
-    Args:
-        channels: C.
-        places: P.
-        outputs: D.
-        width: W.
-        queries: Q; their results are joined.
-        heads: Attention heads; must divide ``width``.
-    """
-
-    def __init__(
-        self, channels: int, places: int, outputs: int, width: int, queries: int, heads: int = 8
-    ) -> None:
+    def __init__(self, channels: int, places: int, width: int) -> None:
         super().__init__()
-        self.heads = heads
         self.input = nn.Linear(channels, width)
-        self.positions = nn.Parameter(torch.randn(places, width) * 0.02)
+        self.input_norm = nn.LayerNorm(width)
+        self.positions = nn.Parameter(torch.randn(places, width) * 0.5)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
         self.norm = nn.LayerNorm(width)
-        self.queries = nn.Parameter(torch.randn(queries, width) * 0.1)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.output = nn.Linear(queries * width, outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Pool float [N, P, C] into float [N, D]."""
-        samples = len(features)
-        tokens = self.norm(functional.gelu(self.input(features) + self.positions))  # [N, P, W]
-        key, value = self.key_value(tokens).unflatten(-1, (2, self.heads, -1)).unbind(2)
-        queries = self.queries.unflatten(-1, (self.heads, -1)).expand(samples, -1, -1, -1)
-        attended = functional.scaled_dot_product_attention(
-            queries.transpose(1, 2).to(key.dtype), key.transpose(1, 2), value.transpose(1, 2)
-        )  # [N, heads, Q, W / heads]
-        joined = attended.transpose(1, 2).flatten(1)  # [N, Q W]
-        pooled: Tensor = self.output(functional.gelu(joined))
-        return pooled
+        """Map float [N, P, C] to float [N, P, W]."""
+        tokens = self.input_norm(self.input(features)) + self.positions
+        placed: Tensor = self.norm(tokens + self.mlp(tokens))
+        return placed
+
+
+class AttentionSlots(nn.Module):
+    """Q learned queries, each of which reads all places."""
+
+    def __init__(self, width: int, slots: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(slots, width))
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Read float [N, P, W] into float [N, Q, W]."""
+        # Plain products: torch's fused attention is slow in bfloat16 backward passes on a CPU.
+        scores = self.key(tokens) @ self.queries.to(tokens.dtype).T  # [N, P, Q]
+        weights = functional.softmax(scores.float() / tokens.shape[-1] ** 0.5, dim=1)
+        slots: Tensor = weights.transpose(1, 2).to(tokens.dtype) @ self.value(tokens)
+        return slots
 
 
 class ImageHead(nn.Module):
-    """From features of all places to the pooled embedding and to patch tokens.
+    """From the features of all places to parts of the image, from parts to its embedding.
 
-    Features are standardised per channel by buffers that ``calibrate`` sets once, because channels
-    of different strides differ in scale.
+    Parts are the attention slots, then mean and maximum over places, as ``pooling`` says. The
+    embedding is a function of the parts alone, so that a composer can edit parts and pool them as
+    those of a gallery's images were pooled. Features are standardised per channel by buffers that
+    ``calibrate`` sets once, because channels of different strides differ in scale.
 
     Args:
         channels: C.
         places: P.
         embedding_size: D.
         pooling: See ``Pooling``.
-        hidden: Hidden size of the MLP over mean and maximum.
-        width: W of the attention.
-        queries: Q of the attention.
+        hidden: Hidden size of the MLPs over the parts.
+        width: W; with mean and maximum alone, parts have the width C.
+        slots: Q.
         dropout: Share of dropped activations.
     """
 
@@ -105,34 +107,46 @@ class ImageHead(nn.Module):
         pooling: Pooling,
         hidden: int,
         width: int,
-        queries: int,
+        slots: int,
         dropout: float,
     ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
-        self.tokens = nn.Linear(channels, embedding_size)
-        self.statistics = (
-            None
-            if pooling == "attention"
-            else ResidualMLP(2 * channels, hidden, embedding_size, dropout)
-        )
-        self.attention = (
-            None
-            if pooling == "mean-max"
-            else AttentionPooling(channels, places, embedding_size, width, queries)
-        )
+        placed = pooling != "mean-max"
+        self.num_slots = slots if placed else 0
+        self.part_size = width if placed else channels
+        self.num_parts = self.num_slots + (0 if pooling == "attention" else 2)
+        self.placed = PlacedTokens(channels, places, width) if placed else nn.Identity()
+        self.tokens = nn.Linear(self.part_size, embedding_size)
+        self.slots = AttentionSlots(width, slots) if placed else None
+        sizes = slots * width, hidden, embedding_size
+        self.slot_output = ResidualMLP(*sizes, dropout) if placed else None
+        sizes = 2 * self.part_size, hidden, embedding_size
+        self.statistics_output = ResidualMLP(*sizes, dropout) if pooling != "attention" else None
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Map float [N, P, C] to float32 [N, D], L2-normalised, and to tokens float [N, P, D]."""
-        features = (features - self.mean) / self.std
-        pooled = features.new_zeros(())
-        if self.statistics is not None:
-            both = torch.cat([features.mean(dim=1), features.amax(dim=1)], dim=-1)  # [N, 2C]
-            pooled = pooled + self.statistics(both)
-        if self.attention is not None:
-            pooled = pooled + self.attention(features)
-        return functional.normalize(pooled.float(), dim=-1), self.tokens(features)
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map float [N, P, C] to embeddings, tokens and parts.
+
+        Returns:
+            float32 [N, D], L2-normalised; float [N, P, D]; float [N, R, W].
+        """
+        tokens = self.placed((features - self.mean) / self.std)
+        parts = [] if self.slots is None else [self.slots(tokens)]
+        if self.statistics_output is not None:
+            parts += [tokens.mean(dim=1, keepdim=True), tokens.amax(dim=1, keepdim=True)]
+        joined = torch.cat(parts, dim=1)
+        return self.pool(joined), self.tokens(tokens), joined
+
+    def pool(self, parts: Tensor) -> Tensor:
+        """Pool parts float [N, R, W] into float32 [N, D], L2-normalised."""
+        slots, statistics = parts[:, : self.num_slots], parts[:, self.num_slots :]
+        pooled = parts.new_zeros(())
+        if self.slot_output is not None:
+            pooled = pooled + self.slot_output(slots.flatten(1))
+        if self.statistics_output is not None:
+            pooled = pooled + self.statistics_output(statistics.flatten(1))
+        return functional.normalize(pooled.float(), dim=-1)
 
     @torch.no_grad()
     def calibrate(self, features: Tensor) -> None:
@@ -158,10 +172,10 @@ class TextHead(nn.Module):
         self.tokens = nn.Linear(width, embedding_size)
 
     def forward(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Map states float [N, T, C] to float32 [N, D], L2-normalised, and to float [N, T, D].
+        """Map states to float32 [N, D], L2-normalised, and to float [N, T, D].
 
         Args:
-            states: Of all tokens, special ones included.
+            states: float [N, T, width of the text model], special tokens included.
             mask: bool [N, T], False at padding.
         """
         kept = mask[..., None].to(states.dtype)

@@ -116,13 +116,29 @@ class SiglipEncoder(Encoder):
 
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
         """Encode float [N, 3, S, S]."""
+        return self.features_of(self.image_states(pixel_values))
+
+    def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        """Return the pooled embedding and the states of the patches, float [N, P, D]."""
         tower = self.siglip.vision_model
         interpolated = pixel_values.shape[-1] != self.siglip.config.vision_config.image_size
         output = tower(pixel_values=pixel_values, interpolate_pos_encoding=interpolated)
-        return ImageFeatures(
-            pooled=functional.normalize(output.pooler_output.float(), dim=-1),
-            tokens=self._values(output.last_hidden_state),
-        )
+        pooled = functional.normalize(output.pooler_output.float(), dim=-1)
+        return pooled, output.last_hidden_state
+
+    def features_of(self, states: tuple[Tensor, ...]) -> ImageFeatures:
+        """Return features from pooled embeddings and patch states, which are the parts."""
+        pooled, parts = states
+        return ImageFeatures(pooled, self._values(parts), parts=parts)
+
+    @property
+    def image_parts(self) -> tuple[int, int]:
+        """(P, D): the attention pooling reads the patches."""
+        return self.image_tokens, self.embedding_size
+
+    def pool_image(self, parts: Tensor) -> Tensor:
+        """Pool patch states [N, P, D] by the attention pooling, float32 [N, D], L2-normalised."""
+        return functional.normalize(self.siglip.vision_model.head(parts).float(), dim=-1)
 
     def text_features(self, tokens: TextTokens) -> TextFeatures:
         """Encode tokenised texts, padded to the length of training."""

@@ -29,7 +29,7 @@ class AdaptiveTokenFusion(Composer):
     The merger merges similar patch and text tokens (equations 2 and 3), the reader reads the
     shortened sequence, and the gate weighs the two pooled embeddings:
 
-        q = normalise( g_v v_0  +  g_t t_0  +  W o )
+        q = normalise( g_v v_0  +  g_t t_0  +  W o  [ +  W_r h ] )
 
     Untrained, the query is exactly the normalised sum of the two pooled embeddings: W starts at
     zero, the gate at (1, 1). Over an encoder that was trained on the sum of embeddings before they
@@ -58,7 +58,15 @@ class AdaptiveTokenFusion(Composer):
         self.reader = Reader(embedding_size, settings)
         self.output = nn.Linear(settings.hidden_size, embedding_size, bias=False)  # W
         nn.init.zeros_(self.output.weight)
-        self.gate = None if settings.gate == "none" else Gate(embedding_size, settings)
+        self.gate = None
+        if settings.gate != "none":
+            self.gate = Gate(
+                embedding_size,
+                settings.hidden_size,
+                channels=settings.gate == "channel",
+                residual=settings.gate_residual,
+                dropout=settings.dropout,
+            )
         both = 2 * embedding_size
         self.pooled_norm = nn.LayerNorm(both) if settings.pooled_norm else nn.Identity()
 
@@ -89,13 +97,14 @@ class AdaptiveTokenFusion(Composer):
         tokens, merge = self.merger(image.tokens, text)
         pooled = self.pooled_norm(torch.cat([image.pooled, text.pooled], dim=-1))  # [N, 2D]
         read = self.output(self.reader(pooled, tokens, group_by_length))  # [N, D]
-        gate = sum_weights(image, text)[..., None]  # [N, 2, 1]
-        if self.gate is not None:
-            gate = gate * self.gate(pooled)  # [N, 2, 1 or D]
-        query = gate[:, 0] * image.pooled + gate[:, 1] * text.pooled + read
+        weights = sum_weights(image, text)  # [N, 2]
+        if self.gate is None:
+            total = weights[:, :1] * image.pooled + weights[:, 1:] * text.pooled
+        else:
+            total, weights = self.gate(pooled, image.pooled, text.pooled, weights)
         return Composition(
-            query=functional.normalize(query.float(), dim=-1),
-            gate=2 * functional.normalize(gate.mean(dim=-1), p=1, dim=-1),
+            query=functional.normalize((total + read).float(), dim=-1),
+            gate=weights,
             merge=merge,
             lengths=tokens.lengths + 1,
         )

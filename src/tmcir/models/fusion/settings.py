@@ -37,6 +37,13 @@ class FusionSettings(ComposerSettings):
         default="channel",
         description="One pair of weights a channel, one for all (scalar), or none: both are 1.",
     )
+    gate_residual: bool = Field(
+        default=False,
+        description="True adds a linear map of the gate's hidden layer to the query.",
+    )
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of dropped activations in the gate."
+    )
     pooled_norm: bool = Field(
         default=True, description="False: no layer norm before gate and query token."
     )
@@ -45,4 +52,6 @@ class FusionSettings(ComposerSettings):
     def _divides(self) -> Self:
         if self.hidden_size % self.heads:
             raise ValueError("heads must divide hidden_size")
+        if self.gate == "none" and self.gate_residual:
+            raise ValueError("gate_residual needs a gate: leave it out, or leave out gate: none")
         return self
