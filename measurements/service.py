@@ -89,7 +89,7 @@ def upload(photo: Image.Image, query: bytes) -> Request:
 
 
 def load(address: str, requests: list[Request], clients: int, seconds: float) -> Measured:
-    """Search with so many clients for so long."""
+    """Search with a number of clients for a number of seconds."""
     measured, lock = Measured(), threading.Lock()
     deadline = time.perf_counter() + seconds
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["TMCIR", "Gallery", "__version__", "evaluate", "load"]
 
-_HOMES = {
+_MODULES = {
     "TMCIR": "tmcir.models",
     "load": "tmcir.models",
     "Gallery": "tmcir.gallery",
@@ -23,6 +23,6 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that ``import tmcir`` is quick."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'tmcir' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

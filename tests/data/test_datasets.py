@@ -19,7 +19,7 @@ def test_a_dataset_opens_by_its_name(tmp_path: Path) -> None:
 
 
 def test_every_name_leads_to_a_class_with_that_name(tmp_path: Path) -> None:
-    # Most refuse the empty folder in their own words, so their module and class exist.
+    # Most reject the empty folder in their own words, so their module and class exist.
     for name in set(DATASETS) - {"rendered", "mixed"}:
         with pytest.raises(TMCIRError, match="no such f"):
             open_dataset(name, tmp_path)

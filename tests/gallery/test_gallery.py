@@ -481,7 +481,7 @@ def test_a_broken_query_image(gallery: Gallery, tmp_path: Path) -> None:
 # Opening
 
 
-def test_another_model_is_refused(gallery: Gallery, tmp_path: Path) -> None:
+def test_another_model_is_rejected(gallery: Gallery, tmp_path: Path) -> None:
     with pytest.raises(TMCIRError, match=r"indexed with the model 'fake' \(0123456789ab, 48 d"):
         Gallery.open(tmp_path / "shop", FakeModel(identity="another"))
 
@@ -589,20 +589,20 @@ def imported_names(node: ast.AST) -> list[str]:
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
 
 
-def test_a_second_writer_is_refused_and_stores_nothing_twice(tmp_path: Path) -> None:
+def test_a_second_writer_is_rejected_and_stores_nothing_twice(tmp_path: Path) -> None:
     photos = draw_photos(tmp_path / "photos")
     first = Gallery.open(tmp_path / "shop", FakeModel())
     second = Gallery.open(tmp_path / "shop", FakeModel())
-    refused: list[str] = []
+    rejected: list[str] = []
 
     def try_too(done: int, total: int) -> None:
-        if not refused:
+        if not rejected:
             with pytest.raises(TMCIRError, match="another process is writing") as caught:
                 second.add(photos)
-            refused.append(str(caught.value))
+            rejected.append(str(caught.value))
 
     first.add(photos, progress=try_too)
-    assert refused
+    assert rejected
     report = second.add(photos)  # afterwards it is welcome, and finds everything done
     assert (report.added, report.unchanged) == (0, len(first))
     assert len(first) == len(second)

@@ -68,10 +68,10 @@ def make(catalogue: Path, trained: Path, tmp_path: Path) -> Make:
 def forbid_editors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no picture be drawn from here on."""
 
-    def refuse(settings: object) -> None:
+    def fail(settings: object) -> None:
         raise AssertionError("an editor was loaded")
 
-    monkeypatch.setattr(job, "load_editor", refuse)
+    monkeypatch.setattr(job, "load_editor", fail)
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:

@@ -177,7 +177,7 @@ def test_files_of_half_the_size_load_as_float32(
     torch.testing.assert_close(
         loaded.compose(photos, texts), model.compose(photos, texts), atol=2e-3, rtol=0
     )
-    # What is saved anew is the same model: rounding once is enough.
+    # What is saved again is the same model: rounding once is enough.
     loaded.half_precision_files = True
     loaded.save_pretrained(tmp_path / "again")
     assert TMCIR.from_pretrained(tmp_path / "again").identity == loaded.identity

@@ -19,7 +19,7 @@ from tmcir.service.worker import BusyError, ClosedError, Worker
 
 
 class Embedder:
-    """Embeds a query as its text's length; "bad" is refused. Waits where it is told to."""
+    """Embeds a query as its text's length; "bad" is rejected. Waits where it is told to."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -177,9 +177,9 @@ def test_too_many_requests_are_turned_away(serve: Callable[..., TestClient], slo
         others = [pool.submit(ask, client) for _ in range(2)]
         while "tmcir_waiting 2.0" not in client.get("/metrics").text:
             time.sleep(0.01)
-        refused = ask(client)
-        assert (refused.status_code, error_code(refused)) == (503, "busy")
-        assert refused.headers["retry-after"] == "1"
+        rejected = ask(client)
+        assert (rejected.status_code, error_code(rejected)) == (503, "busy")
+        assert rejected.headers["retry-after"] == "1"
         assert client.get("/healthz").status_code == 200  # looking is always allowed
         slow.go_on.set()
         assert [one.result(10).status_code for one in (first, *others)] == [200] * 3

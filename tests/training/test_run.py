@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,8 +18,9 @@ import torch
 import yaml
 
 import tmcir
-from tests.tiny import FUSION, TOWERS
+from tests.tiny import FUSION, TOWERS, build_model
 from tmcir.core.errors import TMCIRError
+from tmcir.data.fashion_products import FashionProducts
 from tmcir.evaluation import validation_score
 from tmcir.training import load_recipe, train
 
@@ -225,10 +227,28 @@ def test_a_method_is_kept_from_a_source_alone(
 
 
 def test_lora_trains_adapters_and_saves_a_plain_model(catalogue: Path, tmp_path: Path) -> None:
-    stage = {"epochs": 1, "batch_size": 16, "lora": {"rank": 2}}
-    path = write_recipe(tmp_path / "run.yaml", catalogue, stages={"fuse": stage})
-    model = tmcir.load(train(load_recipe(path), validation_score), device="cpu")
-    assert not [key for key in model.state_dict() if "lora" in key]
+    start_from = tmp_path / "start"
+    before = build_model(FashionProducts(catalogue))
+    before.save_pretrained(start_from)
+    stage = {"epochs": 1, "batch_size": 16, "evaluate_every": 0, "lora": {"rank": 2}}
+    path = write_recipe(
+        tmp_path / "run.yaml",
+        catalogue,
+        model={"source": str(start_from), "method": FUSION},
+        stages={"fuse": stage},
+    )
+    trained = tmcir.load(train(load_recipe(path), validation_score), device="cpu").state_dict()
+    assert trained.keys() == before.state_dict().keys()
+    towers = {
+        key: (trained[key] - weight).detach()
+        for key, weight in before.state_dict().items()
+        if key.startswith("encoder.") and weight.ndim == 2
+    }
+    adapted = {key for key in towers if re.search(r"(q|k|v|out)_proj\.weight$", key)}
+    assert len(adapted) == 8  # four projections in one layer of each tower
+    for key, difference in towers.items():
+        rank = int(torch.linalg.matrix_rank(difference, atol=1e-6))
+        assert (1 <= rank <= 2) if key in adapted else (rank == 0), key
 
 
 def test_a_folder_with_another_run_is_not_touched(catalogue: Path, tmp_path: Path) -> None:

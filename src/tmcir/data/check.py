@@ -16,7 +16,7 @@ from tmcir.runs.prefetch import prefetch
 
 _THREADS = 4
 _AHEAD = 64
-_LISTED_AT_MOST = 20
+_MAX_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +150,6 @@ def _broken(paths: dict[str, Path], progress: Progress | None) -> dict[str, str]
 
 
 def _cut(lines: list[str]) -> list[str]:
-    if len(lines) <= _LISTED_AT_MOST:
+    if len(lines) <= _MAX_LISTED:
         return lines
-    return [*lines[:_LISTED_AT_MOST], f"  ... and {len(lines) - _LISTED_AT_MOST:,} more (--json)"]
+    return [*lines[:_MAX_LISTED], f"  ... and {len(lines) - _MAX_LISTED:,} more (--json)"]

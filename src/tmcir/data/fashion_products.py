@@ -21,7 +21,7 @@ from tmcir.data.products import KINDS, Caption, Product, read_products
 
 QUERIES = 2000
 SPLITS = ("train", "val", "test")
-_NAMED_AT_MOST = 20
+_MAX_NAMED = 20
 
 
 class FashionProducts(Dataset):
@@ -74,12 +74,12 @@ class FashionProducts(Dataset):
         lost = [name for name in self.without_image if _split_of(name) == self.split]
         if not lost:
             return tuple(self._table_notes)
-        more = ", ..." if len(lost) > _NAMED_AT_MOST else ""
+        more = ", ..." if len(lost) > _MAX_NAMED else ""
         rows = "row of styles.csv has" if len(lost) == 1 else "rows of styles.csv have"
         are = "is" if len(lost) == 1 else "are"
         return (
             f"{len(lost):,} {rows} no photo and {are} left out:"
-            f" {', '.join(lost[:_NAMED_AT_MOST])}{more}",
+            f" {', '.join(lost[:_MAX_NAMED])}{more}",
             *self._table_notes,
         )
 
@@ -158,10 +158,10 @@ class FashionProducts(Dataset):
         Raises:
             TMCIRError: An item of the query has no caption.
         """
-        wanted, asked = self._caption(triplet.target or ""), KINDS.index(triplet.kind)
+        target, asked = self._caption(triplet.target or ""), KINDS.index(triplet.kind)
         old = self._caption(triplet.reference)
         stayed = [old[kind] == found[kind] for kind in range(len(KINDS)) if kind != asked]
-        return Judgement(float(found[asked] == wanted[asked]), sum(stayed) / len(stayed))
+        return Judgement(float(found[asked] == target[asked]), sum(stayed) / len(stayed))
 
     def _caption(self, name: str) -> Caption:
         caption = self._by_id[name].caption if name in self._by_id else None

@@ -92,7 +92,7 @@ def reference(store: Store, image_size: int, query: Query) -> ImageSource:
         pass  # gone or broken since
     thumbnail = store.thumbnails([query.item]).get(query.item)
     if thumbnail is None:
-        raise TMCIRError(f"{known.path}: this photo is gone or has changed; index the photos anew")
+        raise TMCIRError(f"{known.path}: this photo is gone or has changed; index the photos again")
     return read_image(Image.open(io.BytesIO(thumbnail)))
 
 

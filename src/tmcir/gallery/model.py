@@ -127,7 +127,7 @@ def check_same(uri: str, stored: ModelRecord, given: ModelRecord) -> None:
     if stored.identity != given.identity:
         raise TMCIRError(
             f"{uri}: was indexed with the model {describe(stored)}, which is not"
-            f" {describe(given)}; open it with its own model or index the photos anew"
+            f" {describe(given)}; open it with its own model or index the photos again"
         )
 
 

@@ -50,7 +50,7 @@ def create_app(gallery: Gallery, settings: ServiceSettings | None = None) -> Fas
 
     routers = (searches, api, operations, page_routes())
     app = FastAPI(
-        # as they are: including a router would build each route anew, and not by its own class
+        # as they are: including a router would rebuild each route, and not by its own class
         routes=[route for router in routers for route in router.routes],
         title="tmcir",
         version=__version__,

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-#: A result is read anew after so many seconds, whether or not anything seems to have changed.
+#: Maximum age of a result in seconds, even if nothing seems to have changed.
 MAXIMUM_AGE = 60.0
 #: Reads take at most this share of the time, however often the gallery changes.
 MAXIMUM_SHARE = 0.1
@@ -46,7 +46,7 @@ class Shared(Generic[T]):
         if self._running is not None:
             patience = _PATIENCE if self._kept else None
             running = self._running
-            await asyncio.wait({running}, timeout=patience)  # goes on where this call is cancelled
+            await asyncio.wait({running}, timeout=patience)  # continues if this call is cancelled
             if running.done():
                 return running.result()
         return self._kept[0]

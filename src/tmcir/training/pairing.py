@@ -37,11 +37,11 @@ class Pairing:
     def of_epoch(self, chance: random.Random) -> list[Pair]:
         """Return the pairs of an epoch in random order."""
         share = self.caption_share
-        wanted = round(len(self.pairs) * share / (1 - share))
+        count = round(len(self.pairs) * share / (1 - share))
         drawn: list[Pair] = []
-        while len(drawn) < wanted:  # each caption once before any comes twice
+        while len(drawn) < count:  # each caption once before any comes twice
             drawn += chance.sample(self.captions, len(self.captions))
-        mixed = [*self.pairs, *drawn[:wanted]]
+        mixed = [*self.pairs, *drawn[:count]]
         return chance.sample(mixed, len(mixed))
 
 

@@ -48,7 +48,7 @@ def train(
 ) -> Path:
     """Train the recipe's stages and return the folder of the model.
 
-    A run that was killed goes on: a finished stage is loaded, a started one resumes.
+    A stopped run resumes: a finished stage is loaded, a started one continues.
 
     Args:
         recipe: The recipe.

@@ -69,11 +69,11 @@ def recall(store: Store, queries: int, seed: int = 0) -> float | None:
     stored = store.vectors(sorted(set(chosen)))
     sums = np.stack([stored[name] for name in chosen]).reshape(queries, 2, -1).sum(axis=1)  # [Q, D]
     vectors = unit(sums)
-    wanted = min(RECALL_AT, len(names))
-    least = _exact_least(store, vectors, wanted)  # [Q]
+    k = min(RECALL_AT, len(names))
+    kth = _exact_kth_score(store, vectors, k)  # [Q]
     shares = [
-        (store.nearest(vector, wanted).scores >= score - ROUNDING).sum() / wanted
-        for vector, score in zip(vectors, least, strict=True)
+        (store.nearest(vector, k).scores >= score - ROUNDING).sum() / k
+        for vector, score in zip(vectors, kth, strict=True)
     ]
     return float(np.mean(shares))
 
@@ -103,11 +103,11 @@ def _followed_by(ranked: Neighbours, found: Neighbours) -> Neighbours:
     )
 
 
-def _exact_least(store: Store, queries: NDArray[np.float32], wanted: int) -> NDArray[np.float32]:
-    """Return the score of the ``wanted``-th best row for each query [Q], in one pass."""
-    best = np.full((len(queries), wanted), -np.inf, np.float32)
+def _exact_kth_score(store: Store, queries: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """Return the score of the ``k``-th best row for each query [Q], in one pass."""
+    best = np.full((len(queries), k), -np.inf, np.float32)
     for batch in store.batches(["vector"]):
         scores = queries @ as_matrix(batch["vector"]).T  # [Q, B]
-        best = -np.partition(-np.concatenate([best, scores], axis=1), wanted - 1)[:, :wanted]
-    least: NDArray[np.float32] = best.min(axis=1)
-    return least
+        best = -np.partition(-np.concatenate([best, scores], axis=1), k - 1)[:, :k]
+    kth: NDArray[np.float32] = best.min(axis=1)
+    return kth

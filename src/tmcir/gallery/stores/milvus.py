@@ -339,7 +339,7 @@ def _parse(uri: str) -> tuple[str, str, str]:
 
 
 def _silence() -> None:
-    # pymilvus prints a traceback of each refused request, on top of raising it
+    # pymilvus prints a traceback of each rejected request, on top of raising it
     for name in logging.root.manager.loggerDict:
         if name.startswith("pymilvus"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

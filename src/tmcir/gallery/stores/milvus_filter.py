@@ -1,4 +1,4 @@
-"""SQL conditions as Milvus' boolean expressions, and a clear refusal of what those cannot say.
+"""SQL conditions as Milvus' boolean expressions, and a clear error for what those cannot say.
 
 Empty cells follow SQL: a comparison with one is neither true nor false, and so is its negation.
 In Milvus a missing value meets ``!=`` and ``not``; therefore negations are pushed down to the
