@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from tests.gallery.fake import FakeModel, draw_photos
+from tests.service.conftest import make_table
 from tmcir.gallery import Gallery, Hit, Query
 from tmcir.gallery.page import render_page, write_page
+from tmcir.gallery.roles import Roles
 from tmcir.models import Explanation
 
 HOSTILE = "<script>alert('x')</script>\"&"
@@ -69,6 +71,30 @@ def test_the_page_is_one_file_for_narrow_and_dark_screens(hits: list[Hit]) -> No
     assert not re.search(r"(https?:)?//[a-z]", page.replace("data:image", ""))
     assert "width=device-width" in page and "prefers-color-scheme: dark" in page
     assert reader.named("html")[0]["lang"] == "en"
+
+
+def test_results_lead_to_the_product(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"name": "Blue shirt", "cost": 29.9, "page": "https://shop.example/1", "colour": "Blue"},
+        {"name": None, "cost": None, "page": "javascript:alert(1)", "colour": None},
+    ]
+    hits = [Hit(n + 1, 0.5, f"{n}.png", tmp_path / "x", row) for n, row in enumerate(rows)]
+    roles = Roles("name", "page", "cost")
+    reader = read(render_page(hits, Query(text="in blue"), roles=roles))
+    words = " ".join(" ".join(reader.text).split())
+    assert "Blue shirt 29.9 View product Details colour Blue photo 0.png" in words
+    assert [link["href"] for link in reader.named("a")] == ["https://shop.example/1"]
+    assert "2 0.500 1.png" in words and words.count("Details") == 1
+
+
+def test_a_gallerys_own_columns_are_found(tmp_path: Path) -> None:
+    rows = [f"https://shop.example/{n},Thing number {n},{n}" for n in range(4)]
+    gallery = make_table(tmp_path, "url,title,price", rows)
+    hits = gallery.search(text="x", k=4)
+    write_page(tmp_path / "a.html", gallery, Query(text="x"), hits)
+    reader = read((tmp_path / "a.html").read_text())
+    assert reader.named("img")[0]["alt"] == f"Result 1: {hits[0].metadata['title']}"
+    assert {link["href"] for link in reader.named("a")} == {row.split(",")[0] for row in rows}
 
 
 def test_everything_is_escaped(tmp_path: Path) -> None:

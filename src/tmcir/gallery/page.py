@@ -15,6 +15,7 @@ from tmcir.core.pages import render
 from tmcir.gallery.gallery import Gallery
 from tmcir.gallery.query import Query
 from tmcir.gallery.results import Hit
+from tmcir.gallery.roles import Roles, guess_roles, is_address
 from tmcir.gallery.stores.base import Value
 from tmcir.models.explanation import explanation_view
 from tmcir.models.tmcir import Explanation
@@ -24,12 +25,12 @@ _SIDE = 320  # pixels; sharp on a screen of two pixels a point in columns of 160
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    rank: int
-    score: float
-    id: str
+    hit: Hit
+    title: str
+    price: Value
+    link: str
     thumbnail: str
     metadata: Mapping[str, Value]
-    duplicates: Sequence[str]
 
 
 def render_page(
@@ -38,6 +39,7 @@ def render_page(
     where: str | None = None,
     thumbnails: Mapping[str, bytes] | None = None,
     explanation: Explanation | None = None,
+    roles: Roles | None = None,
 ) -> str:
     """Return an HTML page that shows a query, its results, and why.
 
@@ -50,6 +52,7 @@ def render_page(
         where: Its filter.
         thumbnails: JPEG files by id; photos that are missing here are read from their files.
         explanation: The model's account of the query; shown below the results.
+        roles: Columns that name the products, price them and lead to their pages.
     """
     stored = thumbnails or {}
     picture, name, reference = "", "", query.image
@@ -70,7 +73,7 @@ def render_page(
         explanation=None
         if explanation is None or reference is None
         else explanation_view(explanation, reference),
-        results=[_result(hit, stored) for hit in hits],
+        results=[_result(hit, stored, roles or Roles()) for hit in hits],
     )
 
 
@@ -90,13 +93,24 @@ def write_page(
     thumbnails = {name: gallery.thumbnail(name) for name in shown}
     explained = query.has_reference and query.text.strip()
     explanation = gallery.explain(query) if explained else None
-    write_text(Path(path), render_page(hits, query, where, thumbnails, explanation))
+    roles = guess_roles(gallery.summarise(list(gallery.columns()))) if hits else None
+    write_text(Path(path), render_page(hits, query, where, thumbnails, explanation, roles))
 
 
-def _result(hit: Hit, stored: Mapping[str, bytes]) -> _Result:
+def _result(hit: Hit, stored: Mapping[str, bytes], roles: Roles) -> _Result:
     filled = {key: value for key, value in hit.metadata.items() if value is not None}
-    picture = _stored(stored, hit.id) or thumbnail(hit.path, _SIDE)
-    return _Result(hit.rank, hit.score, hit.id, picture, filled, hit.duplicates)
+    title, price, link = (
+        None if column is None else filled.pop(column, None)
+        for column in (roles.title, roles.price, roles.link)
+    )
+    return _Result(
+        hit=hit,
+        title=hit.id if title is None else str(title),
+        price=price,
+        link=str(link) if is_address(link) else "",
+        thumbnail=_stored(stored, hit.id) or thumbnail(hit.path, _SIDE),
+        metadata=filled,
+    )
 
 
 def _stored(thumbnails: Mapping[str, bytes], name: str) -> str:

@@ -84,13 +84,14 @@ def _texts(column: ColumnSummary) -> list[str]:
     return [value for value, _ in column.values if isinstance(value, str)]
 
 
-def _is_address(text: str) -> bool:
-    return _ADDRESS.match(text) is not None
+def is_address(value: object) -> bool:
+    """Return whether a value is an address of the web, and no script or path."""
+    return isinstance(value, str) and _ADDRESS.match(value) is not None
 
 
 def _may_be_title(column: ColumnSummary) -> bool:
     texts = _texts(column)
-    return column.distinct > 1 and bool(texts) and not any(map(_is_address, texts))
+    return column.distinct > 1 and bool(texts) and not any(map(is_address, texts))
 
 
 def _most_distinct(columns: Sequence[ColumnSummary]) -> str | None:
@@ -109,7 +110,7 @@ def _most_distinct(columns: Sequence[ColumnSummary]) -> str | None:
 
 def _may_be_link(column: ColumnSummary) -> bool:
     texts = _texts(column)
-    pages = [text for text in texts if _is_address(text) and not _PICTURE.search(text)]
+    pages = [text for text in texts if is_address(text) and not _PICTURE.search(text)]
     return bool(texts) and len(pages) >= _MINIMUM_PAGES * len(texts)
 
 
