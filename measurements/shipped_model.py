@@ -1,6 +1,7 @@
-"""Figures of a shipped model: held-out garments and photos, time, size.
+"""Figures of a shipped model: held-out garments, photos, wordings and references; time and size.
 
-    python measurements/shipped_model.py --model mini --root data/fashion-products
+    python measurements/shipped_model.py --model mini --root data/fashion-products \\
+        --clothing data/clothing
 
 It draws the test split of the rendered catalogue into --catalogue where that is missing. --card
 writes the figures into the README of a model's folder.
@@ -12,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cards import write_measured
@@ -25,6 +27,7 @@ from tmcir.models.tmcir import TMCIR
 
 METHODS = {"model": "TMCIR", "sum": "sum", "image": "image only", "text": "text only"}
 RUNS = 50
+OVER_CLOTHING = "Phone photos as references, the colour of a product of the same kind asked"
 
 
 def figures(model: TMCIR, dataset: Dataset) -> list[str]:
@@ -41,6 +44,33 @@ def figures(model: TMCIR, dataset: Dataset) -> list[str]:
             ]
         lines.append(f"| {title} | {' | '.join(str(one) for one in metrics.values())} |")
     return lines
+
+
+def photos(root: Path) -> dict[str, Dataset]:
+    """Return the test split of the product photos, asked in several ways."""
+    options: dict[str, dict[str, Any]] = {
+        "Product photos, test split": {},
+        "The same queries in wordings that no training text has": {"wordings": "held-out"},
+        "Product photos, another usage (more formal, for sports)": {
+            "changes": "usage",
+            "queries": 500,
+        },
+        "Another usage in wordings that no training text has": {
+            "changes": "usage",
+            "queries": 500,
+            "wordings": "held-out",
+        },
+    }
+    return {
+        title: open_dataset("fashion-products", root, "test", **chosen)
+        for title, chosen in options.items()
+    }
+
+
+def counts(dataset: Dataset) -> str:
+    """Return how many queries ask how many images."""
+    images = {name for task in dataset.tasks() for name in task.gallery}
+    return f"{len(dataset.triplets):,} queries over {len(images):,} images"
 
 
 def milliseconds(call: Callable[[], object]) -> float:
@@ -71,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--root", type=Path, help="folder of the product photos")
+    parser.add_argument("--clothing", type=Path, help="folder of the phone photos")
     parser.add_argument("--catalogue", type=Path, default=Path("data/rendered"))
     parser.add_argument("--card", type=Path, help="README to write the figures to")
     arguments = parser.parse_args()
@@ -78,23 +109,20 @@ def main() -> None:
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     model = load(arguments.model, device="cpu")
     rendered = open_dataset("rendered", arguments.catalogue, "test")
-    lines = [
-        "By `measurements/shipped_model.py`, in percent, with 95 % intervals over queries.",
-        "",
-        f"Rendered catalogue, test split: {len(rendered.triplets):,} queries over"
-        f" {len(rendered.tasks()[0].gallery):,} garments.",
-        "",
-        *figures(model, rendered),
-    ]
+    measured = {"Rendered catalogue, test split": rendered}
     if arguments.root is not None:
-        photos = open_dataset("fashion-products", arguments.root, "test")
-        lines += [
-            "",
-            f"Product photos, test split: {len(photos.triplets):,} queries over"
-            f" {len(photos.tasks()[0].gallery):,} photos.",
-            "",
-            *figures(model, photos),
-        ]
+        measured |= photos(arguments.root)
+        if arguments.clothing is not None:
+            measured[OVER_CLOTHING] = open_dataset(
+                "clothing",
+                arguments.clothing,
+                "val",
+                products=str(arguments.root.resolve()),
+                products_split="test",
+            )
+    lines = ["By `measurements/shipped_model.py`, in percent, with 95 % intervals over queries."]
+    for title, dataset in measured.items():
+        lines += ["", f"{title}: {counts(dataset)}.", "", *figures(model, dataset)]
     image = rendered.image_path(rendered.tasks()[0].gallery[0])
     lines += ["", f"All files together: {size:.1f} MB. On two CPU cores:", ""]
     lines += speed(model, image)

@@ -383,3 +383,36 @@ def test_a_change_reaches_every_row_but_not_the_scale() -> None:
     assert halved.scale is pairs.scale
     assert make_pairs().map(lambda rows: rows[:1]).hard_negatives is None
     assert len(pairs.left) == 2
+
+
+def test_fuse_adds_the_loss_on_captions_of_the_targets(colours: Colours) -> None:
+    pairs = replace(
+        make_pairs(),
+        captions=torch.tensor([B, A]),
+        caption_mask=torch.tensor([True, True]),
+    )
+    plain, weighted = (
+        fuse(colours, 0, True, False, caption_weight=weight) for weight in (0.0, 0.5)
+    )
+    captions = replace(pairs, left=pairs.right, right=pairs.captions)
+    expected = plain.loss(pairs) + 0.5 * plain.loss(captions)
+    torch.testing.assert_close(weighted.loss(pairs), expected)
+    # A target without a caption is neither a pair nor a negative: of two, one pair has loss 0.
+    alone = replace(pairs, caption_mask=torch.tensor([True, False]))
+    torch.testing.assert_close(weighted.loss(alone), plain.loss(pairs))
+
+
+def test_batches_carry_captions_only_where_a_loss_asks_for_them(
+    colours: Colours, model: TMCIR
+) -> None:
+    plain, described = (fuse(colours, 0, True, False, caption_weight=weight) for weight in (0, 1))
+    without = batch_of(list(plain.samples(0)), model, colours)
+    with_captions = batch_of(list(described.samples(0)), model, colours)
+    assert without.captions is None and with_captions.captions is not None
+    assert torch.equal(without.text.ids, with_captions.text.ids)
+    pairs = described.embed(model, with_captions)
+    assert pairs.captions is not None and pairs.captions.shape == pairs.right.shape
+    parts = with_captions.split(2)
+    assert sum(len(part.captions.lengths) for part in parts if part.captions is not None) == len(
+        with_captions.target
+    )

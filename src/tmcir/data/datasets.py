@@ -16,6 +16,7 @@ _CLASSES = {
     "cirr": "tmcir.data.cirr:CIRR",
     "circo": "tmcir.data.circo:CIRCO",
     "fashion-products": "tmcir.data.fashion_products:FashionProducts",
+    "clothing": "tmcir.data.clothing:Clothing",
     "jsonl": "tmcir.data.jsonl:JSONLines",
     "rendered": "tmcir.rendered.catalogue:RenderedCatalogue",
     "mixed": "tmcir.data.mixed:Mixed",

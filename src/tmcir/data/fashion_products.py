@@ -16,11 +16,17 @@ from pathlib import Path
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.names import Files
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
+from tmcir.data.product_pairs import USAGE, Pairs, value_of
 from tmcir.data.product_phrases import PARAPHRASES
+from tmcir.data.product_wordings import describe, held_out, modify
 from tmcir.data.products import KINDS, Caption, Product, read_products
 
 QUERIES = 2000
 SPLITS = ("train", "val", "test")
+WORDINGS = ("protocol", "varied", "held-out")
+CHANGES = ("caption", "usage")
+# Texts of a training pair, and captions of a photo, where wordings vary.
+_VARIED_TEXTS, _VARIED_CAPTIONS = 4, 8
 _MAX_NAMED = 20
 
 
@@ -32,19 +38,40 @@ class FashionProducts(Dataset):
         split: ``test`` has the ids divisible by 5, ``val`` those that leave 1, ``train`` the rest.
         seed: Fixes the pairs and their texts.
         queries: Number of queries of ``val`` and ``test``.
+        wordings: ``protocol`` has the texts of the protocol alone. ``varied`` trains on many more
+            wordings and captions beside them; its queries stay the protocol's. ``held-out`` asks
+            the same queries in wordings that are in no training text.
+        changes: ``caption`` is the protocol. ``usage`` asks for another usage (more formal, for
+            sports) of the same gender, colour and type.
+        usage_share: Share of training pairs, where there are such, that change the usage.
 
     Raises:
-        TMCIRError: The split is unknown, or ``styles.csv`` is missing or lacks a column.
+        TMCIRError: An option is unknown or out of range, or ``styles.csv`` is missing or lacks a
+            column.
     """
 
     name = "fashion-products"
     protocols = ("fashion200k",)
 
     def __init__(
-        self, root: str | Path, split: str = "test", seed: int = 0, queries: int = QUERIES
+        self,
+        root: str | Path,
+        split: str = "test",
+        seed: int = 0,
+        queries: int = QUERIES,
+        wordings: str = "protocol",
+        changes: str = "caption",
+        usage_share: float = 0.0,
     ) -> None:
-        if split not in SPLITS:
-            raise unknown_choice("fashion-products split", split, SPLITS)
+        for option, chosen, valid in (
+            ("split", split, SPLITS),
+            ("wordings", wordings, WORDINGS),
+            ("changes", changes, CHANGES),
+        ):
+            if chosen not in valid:
+                raise unknown_choice(f"fashion-products {option}", str(chosen), valid)
+        if not isinstance(usage_share, int | float) or not 0 <= usage_share <= 1:
+            raise TMCIRError("fashion-products: usage_share must be a number between 0 and 1")
         for option, value in (("seed", seed), ("queries", queries)):
             if not isinstance(value, int) or value < 0:
                 raise TMCIRError(f"fashion-products: {option} must be a whole number from 0")
@@ -52,6 +79,9 @@ class FashionProducts(Dataset):
         self.split = split
         self.seed = seed
         self.queries = queries
+        self.wordings = wordings
+        self.changes = changes
+        self.usage_share = usage_share
         self._files = _image_files(self.root / "images")
         products, self._table_notes = read_products(self.root / "styles.csv")
         self.without_image = sorted(item.id for item in products if not self.find_image(item.id))
@@ -65,7 +95,7 @@ class FashionProducts(Dataset):
         ]
         self._by_id = {item.id: item for item in self.items}
         self._captioned = [item for item in self.items if item.caption is not None]
-        self._neighbours = _Neighbours(self._captioned)
+        self._pairs = Pairs(self._captioned)
         self._answers = _answers(self._captioned)
 
     @property
@@ -94,7 +124,9 @@ class FashionProducts(Dataset):
         for _ in range(50 * self.queries):
             if len(found) == self.queries or not self._captioned:
                 break
-            pair = self._draw(generator.choice(self._captioned), generator)
+            item = generator.choice(self._captioned)
+            asks_usage = self.changes == USAGE
+            pair = (self._pairs.draw_usage if asks_usage else self._pairs.draw)(item, generator)
             if pair is not None:
                 triplet = self._triplet(*pair, generator)
                 found.setdefault(triplet.id, triplet)
@@ -109,7 +141,7 @@ class FashionProducts(Dataset):
         generator = random.Random(f"{self.seed} {self.split} {seed} {epoch}")
         triplets = []
         for item in generator.sample(self._captioned, len(self._captioned)):
-            pair = self._draw(item, generator)
+            pair = self._pairs.draw(item, generator, self.usage_share)
             if pair is not None:
                 reference, target, kind = pair
                 triplets.append(self._triplet(reference, target, kind, generator))
@@ -128,13 +160,7 @@ class FashionProducts(Dataset):
 
     def captions(self) -> Sequence[tuple[str, tuple[str, ...]]]:
         """Return each photo with its title and, where it has one, its caption in words."""
-        return [
-            (
-                item.id,
-                (item.title, " ".join(item.caption).lower()) if item.caption else (item.title,),
-            )
-            for item in self.items
-        ]
+        return [(item.id, self._captions_of(item)) for item in self.items]
 
     def caption_of(self, name: str) -> Caption | None:
         """Return the caption of an item of this split; None for a rare one."""
@@ -150,6 +176,8 @@ class FashionProducts(Dataset):
         Raises:
             TMCIRError: The item, or one of the query's, has no caption.
         """
+        if triplet.kind == USAGE:
+            return self._judge_usage(triplet, name)
         return self.judge_caption(triplet, self._caption(name))
 
     def judge_caption(self, triplet: Triplet, found: Sequence[str]) -> Judgement:
@@ -169,57 +197,53 @@ class FashionProducts(Dataset):
             raise TMCIRError(f"{self.name} {self.split}: item {name!r} has no caption")
         return caption
 
-    def _draw(self, item: Product, generator: random.Random) -> tuple[Product, Product, int] | None:
-        kinds = self._neighbours.kinds(item)
-        if not kinds:
-            return None
-        kind = generator.choice(kinds)
-        return item, generator.choice(self._neighbours.of(item, kind)), kind
+    def _judge_usage(self, triplet: Triplet, name: str) -> Judgement:
+        found, old = self._caption(name), self._caption(triplet.reference)
+        changed = self._by_id[name].usage == self._by_id[triplet.target or ""].usage
+        kept = [found.gender == old.gender, found.colour == old.colour, found.type == old.type]
+        return Judgement(float(changed), sum(kept) / len(kept))
+
+    def _captions_of(self, item: Product) -> tuple[str, ...]:
+        if item.caption is None:
+            return (item.title,)
+        texts = (item.title, " ".join(item.caption).lower())
+        if self.wordings != "varied":
+            return texts
+        generator = random.Random(f"{self.seed} {item.id}")
+        values = [value.lower() for value in (*item.caption, item.usage)]
+        varied = (describe(values, generator) for _ in range(_VARIED_CAPTIONS))
+        return (*texts, *varied)
 
     def _triplet(
-        self, reference: Product, target: Product, kind: int, generator: random.Random
+        self, reference: Product, target: Product, kind: str, generator: random.Random
     ) -> Triplet:
-        assert reference.caption is not None and target.caption is not None
-        old, new = reference.caption[kind].lower(), target.caption[kind].lower()
-        texts = tuple(form.format(old=old, new=new) for form in PARAPHRASES[KINDS[kind]])
+        assert target.caption is not None
+        texts = self._texts(reference, target, kind, generator)
+        # Another usage is asked of products that the caption does not tell apart: in training only
+        # the target counts, and whatever else has its caption is no negative.
+        usage_answers = () if self.split == "train" else self._pairs.same_usage(reference, target)
         return Triplet(
             id=f"{reference.id}-{target.id}",
             reference=reference.id,
             text=generator.choice(texts),
             target=target.id,
-            answers=self._answers[target.caption],
-            kind=KINDS[kind],
+            answers=usage_answers if kind == USAGE else self._answers[target.caption],
+            kind=kind,
             training_texts=texts,
         )
 
-
-class _Neighbours:
-    """Products whose captions differ from a given one's in exactly one place."""
-
-    def __init__(self, items: Sequence[Product]) -> None:
-        groups: dict[tuple[int, tuple[str, ...]], dict[str, list[Product]]] = {}
-        for item in items:
-            for kind in range(len(KINDS)):
-                value, key = _without(item, kind)
-                groups.setdefault(key, defaultdict(list))[value].append(item)
-        self._groups = groups
-
-    def kinds(self, item: Product) -> list[int]:
-        """Return the attributes in which some other item alone differs from ``item``."""
-        return [
-            kind for kind in range(len(KINDS)) if len(self._groups[_without(item, kind)[1]]) > 1
-        ]
-
-    def of(self, item: Product, kind: int) -> list[Product]:
-        """Return the items that differ from ``item`` in ``kind`` alone."""
-        value, key = _without(item, kind)
-        others = self._groups[key].items()
-        return [other for name, group in others if name != value for other in group]
-
-
-def _without(item: Product, kind: int) -> tuple[str, tuple[int, tuple[str, ...]]]:
-    assert item.caption is not None
-    return item.caption[kind], (kind, item.caption.without(kind))
+    def _texts(
+        self, reference: Product, target: Product, kind: str, generator: random.Random
+    ) -> tuple[str, ...]:
+        """Return equally likely texts for one change."""
+        old, new = value_of(reference, kind).lower(), value_of(target, kind).lower()
+        if self.wordings == "held-out":
+            return (held_out(kind, old, new, generator),)
+        protocol = tuple(form.format(old=old, new=new) for form in PARAPHRASES.get(kind, ()))
+        if protocol and (self.wordings == "protocol" or self.split != "train"):
+            return protocol
+        varied = tuple(modify(kind, old, new, generator) for _ in range(_VARIED_TEXTS))
+        return (*generator.choices(protocol, k=_VARIED_TEXTS), *varied) if protocol else varied
 
 
 def _answers(items: Sequence[Product]) -> dict[Caption, tuple[str, ...]]:

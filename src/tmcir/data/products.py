@@ -15,6 +15,7 @@ GENDERS = ("Men", "Women", "Unisex")
 #: A type or a colour with fewer products than this is in no query.
 MINIMUM_ITEMS = 30
 _COLUMNS = ("id", "gender", "articleType", "baseColour", "productDisplayName")
+_USAGE = "usage"
 # The first pattern that the title names; a title that names none is taken for a solid one.
 _PATTERNS = (
     ("striped", re.compile(r"\bstrip(e|es|ed|er)\b", re.IGNORECASE)),
@@ -51,11 +52,13 @@ class Product:
         id: Its number, which is also the name of its photo.
         title: Its title, or gender, colour and type where it has none.
         caption: Its attributes; None for a rare product.
+        usage: What it is worn for, such as ``Formal``; empty where the table does not say.
     """
 
     id: str
     title: str
     caption: Caption | None
+    usage: str = ""
 
 
 def read_products(path: Path) -> tuple[list[Product], list[str]]:
@@ -101,7 +104,8 @@ def read_products(path: Path) -> tuple[list[Product], list[str]]:
 
 def _cells(table: Table, row: Row) -> dict[str, str]:
     cells, width = row.cells, len(table.header)
-    places = {name: table.header.index(name) for name in _COLUMNS}
+    names = (*_COLUMNS, _USAGE) if _USAGE in table.header else _COLUMNS
+    places = {name: table.header.index(name) for name in names}
     values = {name: cells[place].strip() for name, place in places.items()}
     if len(cells) > width:
         title = [cells[places["productDisplayName"]], *cells[width:]]
@@ -123,7 +127,7 @@ def _products(rows: list[dict[str, str]]) -> list[Product]:
         )
         title = row["productDisplayName"] or f"{gender} {colour} {article}".strip()
         caption = Caption(gender, colour, pattern_of(title), article) if common else None
-        products.append(Product(row["id"], title, caption))
+        products.append(Product(row["id"], title, caption, row.get(_USAGE, "")))
     return products
 
 

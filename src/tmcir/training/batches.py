@@ -32,6 +32,7 @@ class Sample:
         reference: The reference image; None in the alignment stage.
         group: Samples with equal groups are not negatives of each other; None groups by the text.
         negatives: Images that are no answer, for a stage that samples further negatives.
+        captions: Equally likely texts that describe the target; for a loss on captions.
     """
 
     target: str
@@ -39,6 +40,7 @@ class Sample:
     reference: str | None = None
     group: tuple[str, ...] | None = None
     negatives: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Batch:
         reference: long [B], row of the reference image; None in the alignment stage.
         groups: long [B], equal where two pairs must not be negatives of each other.
         negatives: long [B, K], rows of further negatives, -1 where a pair has fewer; None: K is 0.
+        captions: Tokens of B captions of the targets, empty where there is none; None: no loss on
+            captions.
     """
 
     images: Tensor | States
@@ -60,6 +64,7 @@ class Batch:
     reference: Tensor | None
     groups: Tensor
     negatives: Tensor | None = None
+    captions: TextTokens | None = None
 
     def image_features(self, encoder: Encoder) -> ImageFeatures:
         """Return the features of the U images; pixels are encoded now."""
@@ -76,6 +81,7 @@ class Batch:
             None if self.reference is None else self.reference.to(device),
             self.groups.to(device),
             None if self.negatives is None else self.negatives.to(device),
+            None if self.captions is None else self.captions.to(device),
         )
 
     def split(self, max_images: int) -> list[Batch]:
@@ -114,6 +120,7 @@ class Batch:
             reference=None if self.reference is None else places[:, 1],
             groups=self.groups[rows],
             negatives=None if self.negatives is None else places[:, own:],
+            captions=None if self.captions is None else self.captions.select(rows),
         )
 
 
@@ -146,6 +153,8 @@ def make_batch(
     rows_of_negatives = [
         [rows[name] for name in own] + [-1] * (negatives - len(own)) for own in sampled
     ]
+    # After all else was sampled: a loss on captions changes no other choice.
+    captions = [generator.choice(sample.captions or ("",)) for sample in samples]
     groups = [
         _number(sample.group if sample.group is not None else (text.casefold().strip(),))
         for sample, text in zip(samples, texts, strict=True)
@@ -157,6 +166,7 @@ def make_batch(
         reference=torch.tensor([rows[name] for name in references]) if composed else None,
         groups=torch.tensor(groups),
         negatives=torch.tensor(rows_of_negatives) if negatives else None,
+        captions=encoder.tokenize(captions) if any(captions) else None,
     )
 
 

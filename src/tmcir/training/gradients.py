@@ -152,6 +152,8 @@ def _leaves(parts: list[Pairs]) -> Pairs:
         scale=first.scale.detach().requires_grad_(),
         hard_negatives=None if first.hard_negatives is None else join("hard_negatives"),
         hard_mask=None if first.hard_mask is None else join("hard_mask"),
+        captions=None if first.captions is None else join("captions"),
+        caption_mask=None if first.caption_mask is None else join("caption_mask"),
     )
 
 
@@ -159,7 +161,7 @@ def _surrogate(pairs: Pairs, whole: Pairs, rows: slice, count: int) -> Tensor:
     """Return a scalar whose gradient is that of the loss through one micro-batch."""
     assert whole.scale.grad is not None
     scalar = pairs.scale * whole.scale.grad / count
-    for name in ("left", "right", "hard_negatives"):
+    for name in ("left", "right", "hard_negatives", "captions"):
         rows_of_part, leaf = getattr(pairs, name), getattr(whole, name)
         if leaf is not None:
             scalar = scalar + (rows_of_part.float() * leaf.grad[rows]).sum()

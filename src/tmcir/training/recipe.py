@@ -245,6 +245,12 @@ class FuseSettings(StageSettings):
         description="Members of a query's image set (CIRR) that are further negatives of it,"
         " sampled per step; each is one more image to encode.",
     )
+    caption_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of an InfoNCE between targets and their captions beside equation (4),"
+        " so that a text alone keeps finding what it describes.",
+    )
 
 
 class TuneSettings(Settings):

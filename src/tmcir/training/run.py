@@ -214,6 +214,7 @@ def _stages(
             listed.fuse.reference_as_negative,
             skip,
             listed.fuse.subset_negatives,
+            listed.fuse.caption_weight,
         )
         stages.append((stage, listed.fuse))
     return stages, files

@@ -31,6 +31,8 @@ class Pairs:
         scale: 1 / tau, a scalar.
         hard_negatives: float [B, K, D], L2-normalised; None where the stage has none.
         hard_mask: bool [B, K], False where a pair has fewer; None where all have K.
+        captions: float [B, D], L2-normalised: texts that describe the targets; None: no such loss.
+        caption_mask: bool [B], False where a target has no caption.
     """
 
     left: Tensor
@@ -39,6 +41,8 @@ class Pairs:
     scale: Tensor
     hard_negatives: Tensor | None = None
     hard_mask: Tensor | None = None
+    captions: Tensor | None = None
+    caption_mask: Tensor | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Pairs:
         """Apply ``change`` to each tensor of B rows."""
@@ -138,6 +142,7 @@ def fuse(
     reference_as_negative: bool,
     skip: frozenset[str] = frozenset(),
     subset_negatives: int = 0,
+    caption_weight: float = 0.0,
 ) -> Stage:
     """Stage 2: towers and composition on triplets, equation (4) of METHOD.md.
 
@@ -149,7 +154,10 @@ def fuse(
         skip: Images to leave out; queries that name one are skipped.
         subset_negatives: Number of members of a query's image set (CIRR) that are further
             negatives of it, sampled per step.
+        caption_weight: Weight of a symmetric InfoNCE between the targets and their captions, which
+            is added to equation (4), so that texts keep on describing images.
     """
+    described = dict(dataset.captions()) if caption_weight else {}
 
     def samples(epoch: int) -> Sequence[Sample]:
         triplets = dataset.training_triplets(epoch, seed)
@@ -161,6 +169,7 @@ def fuse(
                 reference=triplet.reference,
                 group=(groups[triplet.target],),
                 negatives=_subset_negatives(triplet, skip),
+                captions=described.get(triplet.target, ()),
             )
             for triplet in triplets
             if triplet.target is not None and skip.isdisjoint((triplet.reference, triplet.target))
@@ -172,16 +181,20 @@ def fuse(
         reference = image.select(batch.reference)
         query = model(reference, model.encoder.text_features(batch.text)).query
         pairs = Pairs(query, image.pooled[batch.target], batch.groups, _scale(model))
+        if batch.captions is not None:
+            captions = model.encoder.text_features(batch.captions)
+            mask = captions.mask.any(dim=1)
+            pairs = replace(pairs, captions=captions.pooled, caption_mask=mask)
         rows = [batch.reference[:, None]] if reference_as_negative else []
         rows += [] if batch.negatives is None else [batch.negatives]
         if not rows:
             return pairs
         hard = torch.cat(rows, dim=1)  # [B, K]
-        mask = None if batch.negatives is None else hard >= 0
-        return replace(pairs, hard_negatives=image.pooled[hard.clamp(min=0)], hard_mask=mask)
+        present = None if batch.negatives is None else hard >= 0
+        return replace(pairs, hard_negatives=image.pooled[hard.clamp(min=0)], hard_mask=present)
 
     def loss(pairs: Pairs) -> Tensor:
-        return info_nce(
+        composed = info_nce(
             pairs.left,
             pairs.right,
             pairs.scale,
@@ -190,6 +203,7 @@ def fuse(
             pairs.hard_negatives,
             pairs.hard_mask,
         )
+        return composed + caption_weight * _caption_loss(pairs) if caption_weight else composed
 
     return Stage(
         "fuse",
@@ -198,6 +212,16 @@ def fuse(
         loss,
         after_step=lambda model: model.composer.update_statistics(),
         negatives=subset_negatives,
+    )
+
+
+def _caption_loss(pairs: Pairs) -> Tensor:
+    """Return the symmetric InfoNCE of targets and captions; answers of one query are equal."""
+    if pairs.captions is None or pairs.caption_mask is None or not bool(pairs.caption_mask.any()):
+        return pairs.right.sum() * 0
+    own = pairs.caption_mask
+    return info_nce(
+        pairs.right[own], pairs.captions[own], pairs.scale, pairs.groups[own], symmetric=True
     )
 
 
