@@ -116,4 +116,4 @@ def test_usage_share_adds_changes_of_usage_to_training(products: Path) -> None:
 )
 def test_options_are_checked(products: Path, option: str, value: object, message: str) -> None:
     with pytest.raises(TMCIRError, match=message):
-        FashionProducts(products, "test", **{option: value})  # type: ignore[arg-type]
+        FashionProducts(products, "test", **{option: value})
