@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tmcir.core.errors import ImageError, TMCIRError
+from tmcir.core.errors import ImageError
 from tmcir.core.images import (
     check_image,
-    list_images,
     read_image,
+    read_image_at,
     read_image_stream,
 )
 
@@ -241,6 +241,18 @@ def test_an_open_truncated_image(tmp_path: Path) -> None:
         read_image(Image.open(half))
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize("size", [(40, 60), (225, 300), (700, 500), (1200, 1600), (2100, 900)])
+def test_several_sides_of_one_file_are_those_of_several_readings(
+    tmp_path: Path, size: tuple[int, int], ending: str
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    path = save(Image.fromarray(noise), tmp_path / f"a.{ending}")
+    sides = [16, 96, 128, 224, 256, 384]
+    for side, image in zip(sides, read_image_at(path, sides), strict=True):
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(read_image(path, side)))
+
+
 # Broken files: one line that names the file and the reason
 
 
@@ -265,10 +277,10 @@ def jpeg(size: tuple[int, int] = (300, 300)) -> bytes:
 BROKEN = {
     "empty": (b"", "empty file"),
     "text": (b"hello, this is no image", "not an image"),
-    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
-    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is an SVG file; JPEG, PNG"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is a PostScript file"),
     "truncated": (jpeg()[:2500], "truncated"),
-    "header-only": (jpeg()[:300], "broken image|not an image"),
+    "header-only": (jpeg()[:300], "broken image|a damaged JPEG file"),
     "truncated-png": (png_header(100, 100)[:60], "broken image"),
     "bomb": (png_header(60_000, 60_000), "pixels"),
     "over-limit": (png_header(11_000, 10_000), "11000 x 10000 pixels, more than the limit"),
@@ -305,6 +317,43 @@ def test_no_cut_and_no_flipped_byte_gives_anything_but_an_image_or_an_image_erro
         path.write_bytes(bytes(damaged[: random.integers(1, len(content) + 1)]))
         reason = check_image(path)
         assert reason is None or (reason and "\n" not in reason)
+
+
+HEADS = {
+    "a HEIC file": b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic",
+    "a HEIC file ": b"\x00\x00\x00\x1cftypmif1\x00\x00\x00\x00mif1heixmiaf",
+    "a JPEG XL file": b"\xff\x0a\xfa\x1f\x01\x91",
+    "a JPEG XL file ": b"\x00\x00\x00\x0cJXL \r\n\x87\n",
+    "a JPEG 2000 file": b"\x00\x00\x00\x0cjP  \r\n\x87\n",
+    "an SVG file": b"<?xml version='1.0'?>\n<!-- drawn -->\n<svg xmlns='http://x'/>",
+    "a PDF file": b"%PDF-1.7\n",
+    "an HTML page": b"\n<!DOCTYPE html><html><body>404 Not Found",
+    "an HTML page ": b"\xef\xbb\xbf<html lang='en'>",
+    "an XML file": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a",
+    "a video": b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00isommp42",
+    "a video ": b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  ",
+    "a video  ": b"\x1aE\xdf\xa3\x9fB\x86",
+    "a Photoshop file": b"8BPS\x00\x01",
+    "a raw file of a camera": b"\x00\x00\x00\x18ftypcrx \x00\x00\x00\x01crx isom",
+    "a ZIP archive": b"PK\x03\x04\x14\x00",
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_files_of_other_kinds_are_called_by_their_name(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(HEADS[kind].ljust(600, b"\0"))
+    reason = check_image(path)
+    assert reason is not None and reason.startswith(f"is {kind.strip()}")
+    assert reason.endswith("; JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF can be read")
+    with pytest.raises(ImageError, match=f"^is {kind.strip()}"):
+        read_image_stream(io.BytesIO(HEADS[kind]))
+
+
+def test_an_avif_that_is_damaged_is_no_heic(tmp_path: Path) -> None:
+    (tmp_path / "a.avif").write_bytes(b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00mif1avif")
+    assert "HEIC" not in str(check_image(tmp_path / "a.avif"))
 
 
 def test_missing_folder_and_pipe(tmp_path: Path) -> None:
@@ -361,41 +410,6 @@ def test_threads_read_at_the_same_time(tmp_path: Path) -> None:
         results = list(pool.map(check_image, [good, bad] * 50))
     assert results[::2] == [None] * 50
     assert all(results[1::2])
-
-
-# Folders
-
-
-def test_list_images(tmp_path: Path) -> None:
-    root, outside = tmp_path / "photos", tmp_path / "outside"
-    for name in ["b.JPG", "a.png", "c/d.webp", "c-1.gif", ".hidden.jpg", ".cache/e.jpg", "f.txt"]:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    outside.mkdir()
-    (outside / "secret.jpg").touch()
-    (root / "leaves.jpg").symlink_to(outside / "secret.jpg")
-    (root / "leaves").symlink_to(outside)
-    (root / "circle").symlink_to(root)
-    (root / "circle.jpg").symlink_to(root / "circle.jpg")
-    (root / "dangling.jpg").symlink_to(root / "none.jpg")
-    (root / "stays.jpg").symlink_to(root / "a.png")
-    (root / "folder.jpg").mkdir()
-    found = [path.relative_to(root).as_posix() for path in list_images(root)]
-    assert found == ["a.png", "b.JPG", "c-1.gif", "c/d.webp", "stays.jpg"]
-    assert list_images(str(root)) == list_images(root)
-
-
-def test_list_images_of_a_linked_folder(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "real" / "a.jpg").touch()
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert list_images(tmp_path / "link") == [tmp_path / "link" / "a.jpg"]
-
-
-def test_list_images_of_nothing(tmp_path: Path) -> None:
-    with pytest.raises(TMCIRError, match="none: no such folder"):
-        list_images(tmp_path / "none")
-    assert list_images(tmp_path) == []
 
 
 # Open files

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,46 @@ def test_a_link_cannot_lead_out_of_the_root(tmp_path: Path) -> None:
     write_lines(root, LINE)
     assert JSONLines(root).find_image("a.jpg") is None
     assert JSONLines(root).find_image("../elsewhere/secret.jpg") is None
+
+
+def test_a_name_is_found_in_another_spelling(tmp_path: Path) -> None:
+    for name in ("gro\u0308\u00dfe.jpg", "shop/B.JPG", "c.jpg"):
+        draw(tmp_path / name)
+    write_lines(tmp_path, {"reference": "gr\u00f6\u00dfe.jpg", "text": "x", "target": "shop/b.jpg"})
+    dataset = JSONLines(tmp_path)
+    (triplet,) = dataset.triplets
+    assert (triplet.reference, triplet.target) == ("gro\u0308\u00dfe.jpg", "shop/B.JPG")
+    assert dataset.find_image("gr\u00f6\u00dfe.jpg") == tmp_path / "gro\u0308\u00dfe.jpg"
+    (task,) = dataset.tasks()
+    assert len(task.gallery) == 3  # each photo once
+    draw(tmp_path / "shop" / "b.Jpg")
+    assert JSONLines(tmp_path).find_image("shop/b.jpg") is None  # either may be meant
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.jpg", "b.jpg", "shop/c.jpg"):
+        draw(tmp_path / name)
+    write_lines(tmp_path, LINE)
+    real = os.scandir
+
+    def scandir(path: Any = ".") -> Any:
+        if Path(path).name == "shop":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(TMCIRError, match="shop: permission denied"):
+        JSONLines(tmp_path).tasks()
+
+
+def test_what_of_the_folder_is_left_out_is_noted(tmp_path: Path) -> None:
+    draw(tmp_path / "a.jpg")
+    (tmp_path / "b.heic").touch()
+    write_lines(tmp_path, LINE)
+    assert JSONLines(tmp_path).notes == ("left out: 1 .heic",)
+    assert JSONLines(tmp_path, gallery="named").notes == ()
 
 
 def test_splits_keep_their_lines(tmp_path: Path) -> None:

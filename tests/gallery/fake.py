@@ -36,8 +36,9 @@ class FakeModel:
     def encode_images(self, images: Sequence[ImageSource]) -> Tensor:
         self.encoded += len(images)
         time.sleep(self.seconds * len(images))
-        small = [np.asarray(read_image(image).resize((4, 4)), np.float32) for image in images]
-        return normalize(torch.from_numpy(np.stack(small)).reshape(len(images), 48) + 1)
+        read = [read_image(image, self.image_size).resize((4, 4)) for image in images]
+        small = np.stack([np.asarray(image, np.float32) for image in read])
+        return normalize(torch.from_numpy(small).reshape(len(images), 48) + 1)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         return normalize(torch.stack([self._noise(text) for text in texts]))

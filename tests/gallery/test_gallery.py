@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import normalize
 
 import tmcir
 from tests.gallery.fake import FakeModel, draw_photos
 from tmcir.core.errors import ImageError, TMCIRError
-from tmcir.gallery import AddReport, Gallery
+from tmcir.core.images import read_image
+from tmcir.gallery import AddReport, Gallery, Query
 from tmcir.gallery.stores.base import Rows
 from tmcir.gallery.stores.lance import LanceStore
 from tmcir.gallery.stores.opening import open_store
@@ -281,6 +283,86 @@ def test_prune_removes_what_vanished(tmp_path: Path, photos: Path) -> None:
         gallery.add(tmp_path / "empty", prune=True)
     assert len(gallery) == 19
     assert gallery.add([photos / "new.png"], prune=True).removed == 18
+
+
+def test_prune_leaves_what_could_not_be_looked_at(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    gallery.add(photos)
+    (photos / "001.png").unlink()
+    (photos / "002.png").rename(tmp_path / "002.png")
+    (photos / "002.png").symlink_to(tmp_path / "002.png")
+    (photos / "004.png").unlink()
+    (photos / "004.png").symlink_to(tmp_path / "a disk that is not there.png")
+    real = os.scandir
+
+    def scandir(path: Any = ".") -> Any:
+        if Path(path).name == "shoes":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        report = gallery.add(photos, prune=True)
+    assert report.skipped == [("shoes", "permission denied")]
+    assert report.removed == 1 and len(gallery) == 19  # 001.png
+    assert report.notes == [
+        "left out: 1 link that leads nowhere, 1 link that leads out of the folder"
+    ]
+    (photos / "shoes" / "000.png").unlink()
+    assert gallery.add(photos, prune=True).removed == 1
+
+
+def test_what_of_a_folder_is_left_out_is_noted(tmp_path: Path, photos: Path) -> None:
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    (photos / ".hidden.png").touch()
+    assert gallery.add(photos).notes == []
+    for number in range(5):
+        (photos / f"{number}.heic").touch()
+    assert gallery.add(photos).notes == ["left out: 5 .heic"]
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone" / "a.heic").touch()
+    nothing, left_out = Gallery.open(tmp_path / "other", FakeModel()).add(tmp_path / "phone").notes
+    assert "phone: no image files; these endings count: .avif, .bmp, .gif, .jfif" in nothing
+    assert left_out == "left out: 1 .heic"
+
+
+class ExactModel(FakeModel):
+    """A model whose vectors change with the smallest difference of what it reads."""
+
+    image_size = 48
+
+    def encode_images(self, images: Any) -> torch.Tensor:
+        read = [read_image(image, self.image_size).resize((4, 4)) for image in images]
+        pixels = np.stack([np.asarray(image, np.float64) for image in read]).reshape(len(read), 48)
+        return normalize(torch.from_numpy(pixels - 100)).float()
+
+
+def test_a_vector_is_that_of_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    (folder / "styles.csv").write_text("id,x\n30,1\n")
+    for width, height in ((30, 40), (60, 50), (97, 130), (225, 300), (400, 256), (900, 1300)):
+        noise = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        picture = Image.fromarray(noise)
+        for ending in ("png", "jpg", "webp", "tif"):
+            picture.save(folder / f"{width}.{ending}")
+        picture.save(folder / f"{width}.progressive.jpg", progressive=True)
+        picture.convert("CMYK").save(folder / f"{width}.cmyk.jpg")
+    model = ExactModel()
+    gallery = Gallery.open(tmp_path / "shop", model)
+    report = gallery.add(folder, folder / "styles.csv")
+    assert report.added == 36 and report.notes[0].startswith("metadata: ")
+    files = sorted(path for path in folder.iterdir() if path.suffix != ".csv")
+    stored = gallery.embed([Query(item=path.name) for path in files])
+    expected = model.encode_images(files).numpy()
+    np.testing.assert_allclose(stored, expected, atol=1e-6)
+    for path in files[::5]:
+        (hit,) = gallery.search(path, k=1)  # the PNG where other files have the same pixels
+        assert hit.score == pytest.approx(1, abs=1e-6)
+        assert hit.id.partition(".")[0] == path.name.partition(".")[0]
 
 
 def test_remove_takes_a_list(tmp_path: Path, photos: Path) -> None:

@@ -66,7 +66,7 @@ def _print_report(head: str, report: AddReport, prune: bool) -> None:
     for name, reason in report.skipped:
         typer.echo(f"skipped {on_one_line(name)}: {reason}", err=True)
     for note in report.notes:
-        typer.echo(f"metadata: {note}", err=True)
+        typer.echo(on_one_line(note), err=True)
     pruned = f" {report.removed:,} removed," if prune else ""
     encoded = report.added + report.updated
     speed = f", {report.images_per_second:.1f} images/s" if encoded else ""

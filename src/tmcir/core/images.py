@@ -1,45 +1,36 @@
-"""Reading images from real folders: every kind of file, and one clear line where one is broken."""
+"""Reading images as people have them: every kind of file, and one line about a broken one."""
 
 from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 import stat
 import threading
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from tmcir.core.errors import ImageError, TMCIRError
+from tmcir.core.errors import ImageError
+from tmcir.core.file_kinds import HEAD, kind_of_file
+from tmcir.core.pixels import upright_rgb
 from tmcir.core.text import on_one_line
 
 #: Kinds of file that are decoded. A short list: every decoder is a door for hostile files.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-#: File name endings that `list_images` takes for images, in lower case.
-# fmt: off
-EXTENSIONS = frozenset([
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff",
-    ".avif",
-])
-# fmt: on
-#: Images with more pixels than this are refused before they are decoded (300 MB as RGB).
+#: Images with more pixels than this are rejected before they are decoded (300 MB as RGB).
 MAXIMUM_PIXELS = 100_000_000
-#: Files larger than this are refused before they are opened.
+#: Files larger than this are rejected before they are opened.
 MAXIMUM_BYTES = 256 * 1024 * 1024
 #: An image longer than this many times its width would grow huge when its short side is resized.
 MAXIMUM_ASPECT = 200
 
 _PILLOW = re.compile(r"PIL\.")
 _FILTER_LOCK = threading.Lock()
-# round(value * 255 / 65535) for every 16-bit value
-_EIGHT_BITS = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def read_image(
@@ -50,10 +41,11 @@ def read_image(
 ) -> Image.Image:
     """Decode an image completely, upright and in mode RGB.
 
-    Transparent pixels are laid on white; 16-bit and float pixels are scaled to 8 bits; of an
-    animation the first frame is taken. A truncated file counts as broken: half a grey photo gets
-    an embedding that matches other half photos, and nobody would ever know why. Reading changes
-    no state of Pillow, so threads may read at the same time.
+    Transparent pixels are laid on white; 16-bit and float pixels are scaled to 8 bits; colours are
+    converted to sRGB by the profile that the file has; of an animation the first frame is taken. A
+    truncated file counts as broken: half a grey photo gets an embedding that matches other half
+    photos, and nobody would ever know why. Reading changes no state of Pillow, so threads may read
+    at the same time.
 
     Args:
         source: A file, or an image that is already open. An open image is left as it is.
@@ -62,7 +54,7 @@ def read_image(
             times as many is reduced to no less than twice as many, so that images waiting to be
             encoded are small. None: full size.
         maximum_pixels: Limit by the size in the header, checked before any pixel is decoded.
-            Pillow itself refuses more than 179 million whatever is given here.
+            Pillow itself rejects more than 179 million, whatever is given here.
 
     Returns:
         An image in mode RGB; of ``minimum_side`` or more pixels a side where the file has them.
@@ -76,10 +68,7 @@ def read_image(
     try:
         if isinstance(source, Image.Image):
             return _reduced(_decode(source, maximum_pixels), minimum_side)
-        path = Path(source)
-        check_file(path)
-        with path.open("rb") as stream:
-            return _read_stream(stream, minimum_side, maximum_pixels)
+        return _read_file(Path(source), [minimum_side], maximum_pixels)[0]
     except Exception as error:
         raise ImageError(f"{name}: {_reason(error)}") from error
 
@@ -102,9 +91,24 @@ def read_image_stream(
         if not stream.read(1):
             raise ImageError("empty file")
         stream.seek(0)
-        return _read_stream(stream, minimum_side, maximum_pixels)
+        return _read_stream(stream, [minimum_side], maximum_pixels)[0]
     except Exception as error:
         raise ImageError(_reason(error)) from error
+
+
+def read_image_at(path: str | Path, sides: Sequence[int]) -> list[Image.Image]:
+    """Decode a file for several uses: each image is what `read_image` returns for one side.
+
+    A JPEG is decoded once for each of the scales that the sides ask for, anything else once.
+
+    Raises:
+        ImageError: As for `read_image`.
+    """
+    _silence_pillow()
+    try:
+        return _read_file(Path(path), sides, MAXIMUM_PIXELS)
+    except Exception as error:
+        raise ImageError(f"{image_name(path)}: {_reason(error)}") from error
 
 
 def check_image(path: str | Path) -> str | None:
@@ -116,30 +120,6 @@ def check_image(path: str | Path) -> str | None:
     return None
 
 
-def list_images(folder: str | Path) -> list[Path]:
-    """Return the image files in a folder and the folders below it, sorted by relative path.
-
-    Files count by their ending (`EXTENSIONS`, any case). Hidden files and folders are left out, and
-    so are links to folders and links to files outside ``folder``: nothing is found twice, and a
-    link in an upload folder cannot publish the rest of the disk.
-
-    Raises:
-        TMCIRError: There is no such folder, or it cannot be read.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise TMCIRError(f"{image_name(root)}: no such folder")
-    if not os.access(root, os.R_OK | os.X_OK):
-        raise TMCIRError(f"{image_name(root)}: no permission to read this folder")
-    inside = root.resolve()
-    found: list[Path] = []
-    for place, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]  # where walk goes next
-        found += (Path(place, name) for name in names if _is_image_name(name))
-    kept = [path for path in found if _is_file_within(path, inside)]
-    return sorted(kept, key=lambda path: path.relative_to(root).as_posix())
-
-
 def image_name(source: str | Path | Image.Image) -> str:
     """Return how messages name an image: on one line, whatever its file name holds."""
     if isinstance(source, Image.Image):
@@ -147,22 +127,8 @@ def image_name(source: str | Path | Image.Image) -> str:
     return on_one_line(str(source))
 
 
-def _is_image_name(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
-
-
-def _is_file_within(path: Path, inside: Path) -> bool:
-    if not path.is_symlink():
-        return path.is_file()
-    try:
-        target = path.resolve(strict=True)
-    except (OSError, RuntimeError):  # dangling, or a circle of links
-        return False
-    return target.is_file() and target.is_relative_to(inside)
-
-
 def check_file(path: Path) -> None:
-    """Refuse what must not be opened at all: folders, pipes, empty and enormous files.
+    """Reject what must not be opened at all: folders, pipes, empty and enormous files.
 
     Raises:
         ImageError: One line without the file's name.
@@ -179,12 +145,42 @@ def check_file(path: Path) -> None:
         raise ImageError(f"{status.st_size:,} bytes, more than the limit of {MAXIMUM_BYTES:,}")
 
 
-def _read_stream(stream: BinaryIO, minimum_side: int | None, maximum_pixels: int) -> Image.Image:
-    image = Image.open(stream, formats=_formats())
-    if minimum_side is not None and image.format in ("JPEG", "MPO"):
-        _check_size(image, maximum_pixels)
-        image.draft(None, (minimum_side, minimum_side))
-    return _reduced(_decode(image, maximum_pixels), minimum_side)
+def _read_stream(
+    stream: BinaryIO, sides: Sequence[int | None], maximum_pixels: int
+) -> list[Image.Image]:
+    """Return the image once for each side, decoded as often as JPEG's scales differ."""
+    decoded: dict[tuple[int, int], Image.Image] = {}
+    images: list[Image.Image] = []
+    for side in sides:
+        stream.seek(0)
+        image = _open(stream)
+        if side is not None and image.format in ("JPEG", "MPO"):
+            _check_size(image, maximum_pixels)
+            image.draft(None, (side, side))
+        scaled = image.size
+        if scaled not in decoded:
+            decoded[scaled] = _decode(image, maximum_pixels)
+        images.append(_reduced(decoded[scaled], side))
+    return images
+
+
+def _open(stream: BinaryIO) -> Image.Image:
+    try:
+        return Image.open(stream, formats=_formats())
+    except UnidentifiedImageError:
+        stream.seek(0)
+        kind = kind_of_file(stream.read(HEAD))
+        if kind is None:
+            raise
+        if kind.startswith("a damaged"):
+            raise ImageError(f"broken image: {kind}") from None
+        raise ImageError(f"is {kind}; {', '.join(_formats())} can be read") from None
+
+
+def _read_file(path: Path, sides: Sequence[int | None], maximum_pixels: int) -> list[Image.Image]:
+    check_file(path)
+    with path.open("rb") as stream:
+        return _read_stream(stream, sides, maximum_pixels)
 
 
 def _check_size(image: Image.Image, maximum_pixels: int) -> None:
@@ -204,54 +200,13 @@ def _check_size(image: Image.Image, maximum_pixels: int) -> None:
 def _decode(image: Image.Image, maximum_pixels: int) -> Image.Image:
     _check_size(image, maximum_pixels)
     image.load()
-    if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
-        # Adobe writes CMYK inverted, and Pillow takes every CMYK file for Adobe's
-        image = ImageChops.invert(image)
-    return _to_rgb(_upright(image))
+    return upright_rgb(image)
 
 
 def _reduced(image: Image.Image, minimum_side: int | None) -> Image.Image:
     if minimum_side is None or min(image.size) < 4 * minimum_side:
         return image
     return image.reduce(min(image.size) // (2 * minimum_side))
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF data does not make the pixels any worse
-        return image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        return _from_integers(np.asarray(image)).convert("RGB")
-    if image.mode == "F":
-        return _from_floats(np.asarray(image)).convert("RGB")
-    if image.has_transparency_data:
-        coloured = image.convert("RGBA")
-        page = Image.new("RGB", coloured.size, "white")
-        page.paste(coloured, mask=coloured.getchannel("A"))
-        return page
-    return image.convert("RGB")
-
-
-def _from_integers(values: NDArray[np.integer]) -> Image.Image:
-    # Files of 32 bits state no range. Those that hold 16 bits are read as such, others stretched.
-    if values.min() >= 0 and values.max() <= 65535:
-        return Image.fromarray(_EIGHT_BITS[values])
-    return _from_floats(values.astype(np.float32))
-
-
-def _from_floats(values: NDArray[np.float32]) -> Image.Image:
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = min(float(values.min()), 0.0), float(values.max())
-    if low < 0 or high > 255:  # neither of the two usual ranges: stretch what is there
-        low = float(values.min())
-        values = (values - low) / (high - low or 1.0)
-        high = 1.0
-    scale = 255.0 if high <= 1 else 1.0
-    return Image.fromarray(np.rint(values * scale).astype(np.uint8))
 
 
 @cache

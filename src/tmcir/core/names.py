@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from tmcir.core.images import EXTENSIONS
+from tmcir.core.folders import EXTENSIONS
 
 _FORMULA = re.compile(r'="(.*)"')  # how spreadsheets keep a code from being read as a number
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))

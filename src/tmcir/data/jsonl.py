@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 from pydantic import ConfigDict
 
 from tmcir.core.errors import TMCIRError, unknown_choice
-from tmcir.core.images import list_images
+from tmcir.core.folders import ImageFolder, scan_images
 from tmcir.core.json_files import Name, Record, Text, Texts, parse_json
+from tmcir.core.names import Files
 from tmcir.data.dataset import Dataset, Task, Triplet
 from tmcir.data.layout import relative_path
 
@@ -63,12 +65,19 @@ class JSONLines(Dataset):
             raise unknown_choice("jsonl gallery", gallery, GALLERIES)
         given = Path(root)
         path = given / FILE if given.is_dir() else given
+        self._path = path
         self.root = path.parent
         self.split = split
         self._everything = gallery == "all"
         lines = list(_read_lines(path))
-        self.triplets = _select_split(path, lines, split)
+        self.triplets = [self._named_as_files(t) for t in _select_split(path, lines, split)]
         self._named = sorted(_images_of(self.triplets))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of counts must know: which files of the folder are not in the gallery."""
+        note = self._folder.left_out_note if self._everything else ""
+        return (note,) if note else ()
 
     def tasks(self, protocol: str | None = None) -> list[Task]:
         """Return the one task: all queries over the gallery in alphabetical order, without
@@ -80,11 +89,31 @@ class JSONLines(Dataset):
 
     def find_image(self, name: str) -> Path | None:
         """Return the path of an image, given as its path below the root."""
-        return self._files.get(name)
+        return self._files.find(name)
 
     @cached_property
-    def _files(self) -> dict[str, Path]:
-        return {path.relative_to(self.root).as_posix(): path for path in list_images(self.root)}
+    def _folder(self) -> ImageFolder:
+        found = scan_images(self.root, besides=self._path)
+        found.require_all()
+        return found
+
+    @cached_property
+    def _files(self) -> Files:
+        return Files((path.relative_to(self.root).as_posix(), path) for path in self._folder.files)
+
+    def _named_as_files(self, triplet: Triplet) -> Triplet:
+        """Name images as their files are, where a line spells a name in another way."""
+
+        def name(given: str) -> str:
+            found = self._files.find(given)
+            return given if found is None else found.relative_to(self.root).as_posix()
+
+        return replace(
+            triplet,
+            reference=name(triplet.reference),
+            target=None if triplet.target is None else name(triplet.target),
+            answers=tuple(map(name, triplet.answers)),
+        )
 
 
 def _read_lines(path: Path) -> Iterator[tuple[Triplet, str | None]]:

@@ -25,7 +25,7 @@ from tmcir.gallery.model import (
     load_remembered,
     record_of,
 )
-from tmcir.gallery.photos import Photo, find_photos
+from tmcir.gallery.photos import FoundPhotos, find_photos
 from tmcir.gallery.query import ImageSource, Query
 from tmcir.gallery.results import GalleryInfo, Hit, Item
 from tmcir.gallery.searching import (
@@ -163,7 +163,8 @@ class Gallery:
             chunk_size: Photos written at once. A killed call keeps all chunks written so far, and
                 the next call resumes from there.
             prune: Remove photos that are no longer in the folder, or in the list. Without it
-                they stay. A photo that is there but broken keeps its last valid vector.
+                they stay. A photo that is there but broken, or whose folder cannot be read, keeps
+                its last valid vector.
 
         Returns:
             What was added, updated, left unchanged, removed and skipped.
@@ -176,21 +177,25 @@ class Gallery:
             raise TMCIRError(f"chunk_size must be at least 1, not {chunk_size}")
         started = time.perf_counter()
         report = AddReport()
-        found, report.skipped = find_photos(photos)
+        found = find_photos(photos, metadata)
+        report.skipped += found.skipped
+        report.notes += found.notes
         known = self._columns_now()
-        if prune and not found and len(self):
+        if prune and not found.photos and len(self):
             raise TMCIRError(f"{photos}: holds no photos; pruning would empty the gallery")
         table = Metadata()
         if metadata is not None:
-            ids = [photo.id for photo in found]
+            ids = [photo.id for photo in found.photos]
             table = read_metadata(metadata, ids, metadata_key, known)
-            report.notes += table.notes
+            report.notes += [f"metadata: {note}" for note in table.notes]
         with self._store.alone():
             self._create_or_check()
             known = self._store.columns()  # again: another writer may have added some meanwhile
             new = {name: kind for name, kind in table.columns.items() if name not in known}
             self._store.add_columns(new)
-            write_photos(self._store, self._model, found, table, report, chunk_size, progress)
+            write_photos(
+                self._store, self._model, found.photos, table, report, chunk_size, progress
+            )
             if prune:
                 report.removed = self._prune(found)
         report.seconds = time.perf_counter() - started
@@ -501,9 +506,10 @@ class Gallery:
         else:
             check_same(self._uri, stored, self._record)
 
-    def _prune(self, found: Sequence[Photo]) -> int:
-        missing = self._store.files().keys() - {photo.id for photo in found}
-        removed = self._store.remove(sorted(missing))
+    def _prune(self, found: FoundPhotos) -> int:
+        missing = self._store.files().keys() - {photo.id for photo in found.photos}
+        gone = sorted(name for name in missing if not found.may_still_have(name))
+        removed = self._store.remove(gone)
         if removed:
             self._store.tidy()
         return removed

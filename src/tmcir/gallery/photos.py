@@ -11,7 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from tmcir.core.errors import ImageError
-from tmcir.core.images import check_file, image_name, jpeg_thumbnail, list_images, read_image
+from tmcir.core.folders import is_below, no_images, scan_images
+from tmcir.core.images import check_file, image_name, jpeg_thumbnail, read_image_at
 from tmcir.gallery.stores.base import FileState, is_text
 
 
@@ -42,23 +43,61 @@ class Look:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FoundPhotos:
+    """What there is to index.
+
+    Attributes:
+        photos: The photos.
+        skipped: (name, reason) of what is no photo, or could not be looked at.
+        notes: One line about what is left out of a folder.
+        root: The folder; None for a list of files.
+        unreadable: Relative paths of folders and files that could not be looked at.
+    """
+
+    photos: list[Photo]
+    skipped: list[tuple[str, str]]
+    notes: list[str]
+    root: Path | None = None
+    unreadable: frozenset[str] = frozenset()
+
+    def may_still_have(self, name: str) -> bool:
+        """Return whether a photo that was not found may be there all the same.
+
+        It may where its folder could not be read, and where a link in its place leads out of the
+        folder, or to a disk that is not there.
+        """
+        if self.root is None:
+            return False
+        return is_below(name, self.unreadable) or (self.root / name).is_symlink()
+
+
 def find_photos(
-    photos: str | Path | Iterable[str | Path],
-) -> tuple[list[Photo], list[tuple[str, str]]]:
+    photos: str | Path | Iterable[str | Path], table: str | Path | None = None
+) -> FoundPhotos:
     """Name the photos of a folder by relative path, those of a list by file name.
 
-    Returns:
-        The photos, and (name, reason) of those to skip: their names are no valid text, or given
-        twice.
+    ``table`` is the photos' table, which may lie in the folder.
+
+    Skipped are names that are no valid text, and those given twice.
 
     Raises:
         TMCIRError: The folder is missing.
     """
     if isinstance(photos, str | Path):
-        folder = Path(photos)
-        found = [Photo(path.relative_to(folder).as_posix(), path) for path in list_images(folder)]
-    else:
-        found = [Photo(Path(path).name, Path(path)) for path in photos]
+        root = Path(photos)
+        folder = scan_images(root, None if table is None else Path(table))
+        named = [Photo(path.relative_to(root).as_posix(), path) for path in folder.files]
+        kept, skipped = _named_once(named)
+        notes = [] if folder.files else [no_images(root)]
+        notes += [folder.left_out_note] if folder.left_out else []
+        unreadable = frozenset(name for name, _ in folder.unreadable)
+        return FoundPhotos(kept, [*folder.unreadable, *skipped], notes, root, unreadable)
+    kept, skipped = _named_once([Photo(Path(path).name, Path(path)) for path in photos])
+    return FoundPhotos(kept, skipped, [])
+
+
+def _named_once(found: Iterable[Photo]) -> tuple[list[Photo], list[tuple[str, str]]]:
     kept: dict[str, Photo] = {}
     skipped: list[tuple[str, str]] = []
     for photo in found:
@@ -86,10 +125,9 @@ def look_at(photo: Photo, known: FileState | None, image_size: int) -> Look:
         if known is not None and state.content_hash == known.content_hash:
             return Look(photo.id, state)
         side = thumbnail_side(image_size)
-        image = read_image(photo.path, max(image_size, side))
-        thumbnail = jpeg_thumbnail(image, side)
-        # smaller, because many wait for the encoder
-        return Look(photo.id, state, read_image(image, image_size), thumbnail)
+        # decoded as a model decodes a file, so that the vector is that of `encode_images`
+        image, larger = read_image_at(photo.path, [image_size, max(image_size, side)])
+        return Look(photo.id, state, image, jpeg_thumbnail(larger, side))
     except ImageError as error:
         return Look(photo.id, reason=str(error).removeprefix(f"{image_name(photo.path)}: "))
     except OSError as error:
