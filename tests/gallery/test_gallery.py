@@ -20,7 +20,7 @@ import tmcir
 from tests.gallery.fake import FakeModel, draw_photos
 from tmcir.core.errors import ImageError, TMCIRError
 from tmcir.core.images import read_image
-from tmcir.gallery import AddReport, Gallery, Query
+from tmcir.gallery import AddReport, Condition, Gallery, Query, to_where
 from tmcir.gallery.stores.base import Rows
 from tmcir.gallery.stores.lance import LanceStore
 from tmcir.gallery.stores.opening import open_store
@@ -505,7 +505,11 @@ def test_filters(gallery: Gallery, where: str, numbers: list[int]) -> None:
         ("year / 0 = 1", "Divide by zero"),
         ("'" * 3, "Unterminated string"),
         ("x" * 10_001, "longer than"),
-        ("(" * 4000, "recursion limit"),
+        ("(" * 4000 + ")" * 4000, "recursion limit"),
+        ("year < 2010) nonsense", "a closing bracket"),
+        ("year < 2010) and (baseColour = 'Red'", "a closing bracket"),
+        ("year = '2012'", "column 'year' holds whole numbers: write 2012"),
+        ("baseColour < 50", "column 'baseColour' holds text: write '50'"),
     ],
 )
 def test_bad_filters(gallery: Gallery, where: str, reason: str) -> None:
@@ -515,6 +519,32 @@ def test_bad_filters(gallery: Gallery, where: str, reason: str) -> None:
     assert "\n" not in message and "/root" not in message and len(message) < 400
     if "longer" not in reason:
         assert "columns: id (text), path (text), baseColour (text), year (integer)" in message
+
+
+def test_columns_with_odd_names_filter_in_the_form_that_the_notes_give(
+    tmp_path: Path, photos: Path
+) -> None:
+    names = ["order", "select", "null", "true", "interval", "current_date", "a b", "a.b", 'a"b']
+    header = ",".join(["id", *names[:-1], '"a""b"'])
+    rows = "".join(
+        f"{number:03}," + ",".join(str(number * (place + 2)) for place in range(9)) + "\n"
+        for number in range(20)
+    )
+    (tmp_path / "odd.csv").write_text(f"{header}\n{rows}")
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    notes = gallery.add(photos, tmp_path / "odd.csv").notes
+    called = {name: name for name in names}
+    for note in notes:
+        if " is called " in note:
+            given, _, own = note.removeprefix("metadata: column ").partition(" is called ")
+            called[ast.literal_eval(given)] = ast.literal_eval(own.partition(" in the")[0])
+    assert called["order"] == "order" and called["null"] == "null_"
+    for place, name in enumerate(names):
+        value = 7 * (place + 2)
+        hits = gallery.search(text="x", where=f"{called[name]} = {value}")
+        assert [Path(hit.id).stem for hit in hits] == ["007"], name
+        where = to_where([Condition(called[name], "=", value)], gallery.columns())
+        assert len(gallery.search(text="x", where=where)) == 1
 
 
 def test_ties_in_the_order_of_ids(tmp_path: Path) -> None:

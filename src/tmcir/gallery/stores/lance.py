@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ from tmcir.gallery.stores.base import (
     is_text,
 )
 from tmcir.gallery.stores.exact import Vectors, nearest
+from tmcir.gallery.stores.where import check_where
 
 #: Version of what is written; a gallery without one is of version 1.
 FORMAT = "1"
@@ -287,11 +289,12 @@ class LanceStore(Store):
     def _filter_errors(self, where: str) -> Iterator[None]:
         if len(where) > MAXIMUM_FILTER:
             raise TMCIRError(f"the filter is longer than {MAXIMUM_FILTER:,} characters")
+        columns: dict[str, ColumnKind] = {"id": "text", "path": "text", **self.columns()}
         try:
+            check_where(where, columns)
             yield
         except Exception as error:
             # A panic inside LanceDB, as for the filter `year = ?`, has no type of its own to name.
-            columns: dict[str, ColumnKind] = {"id": "text", "path": "text", **self.columns()}
             raise TMCIRError(
                 f"the filter {_shorten(where)!r} cannot be used: {_filter_reason(error)};"
                 f" columns: {listed([f'{name} ({kind})' for name, kind in columns.items()])}"
@@ -353,10 +356,14 @@ def _plain_errors(problem: str) -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    return on_one_line(" ".join(str(error).split()))
+    """Return what LanceDB says on one line, without the place in its own source."""
+    words = on_one_line(" ".join(str(error).split()))
+    return re.sub(r",? ?\S*/\S+\.rs:\d+(:\d+)?", "", words)
 
 
 def _filter_reason(error: Exception) -> str:
+    if isinstance(error, TMCIRError):
+        return str(error)
     reason = _one_line(error).removeprefix("Invalid input, ").removeprefix("Schema error: ")
     _, _, parser = reason.rpartition("(sql parser error: ")
     reason = parser.removesuffix(")") if "sql parser error" in reason else reason
