@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tmcir.core import errors
-from tmcir.core.errors import extras, install_command, missing_package
+from tmcir.core.errors import extras, first_line, install_command, missing_package
 
 REQUIREMENTS = [
     "torch>=2.6",
@@ -72,3 +72,16 @@ def test_an_extra_is_installed_from_where_the_package_came(
 
     monkeypatch.setattr(errors, "distribution", lambda name: Distribution())
     assert install_command("serve") == command
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("one\ntwo", "one"),
+        ("Error(s) in loading state_dict for TMCIR:\n\tMissing key(s): a\n", "Missing key(s): a"),
+        ("\n  first:\nsecond:\n", "first:"),
+        ("", "ValueError"),
+    ],
+)
+def test_the_first_line_that_tells_something(message: str, line: str) -> None:
+    assert first_line(ValueError(message)) == line

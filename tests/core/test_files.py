@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tmcir.core.errors import TMCIRError
-from tmcir.core.files import locked, staged_directory, write_bytes, write_text
+from tmcir.core.files import expand_user, locked, staged_directory, write_bytes, write_text
 
 HOLD = """
 import sys, time
@@ -115,6 +115,16 @@ def test_a_place_where_no_file_can_be_is_an_error(name: str, tmp_path: Path) -> 
     (tmp_path / "file").write_text("a file")
     with pytest.raises(TMCIRError, match=f"{name}: cannot be written"):
         write_bytes(tmp_path / name, b"content")
+
+
+@pytest.mark.parametrize("path", ["~nobodyhere/a", "~nobodyhere", "a/~b"])
+def test_a_user_that_is_not_there_is_no_error(path: str) -> None:
+    assert expand_user(path) == Path(path)
+
+
+def test_the_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert expand_user("~/a") == Path("/home/someone/a")
 
 
 # Folders

@@ -73,5 +73,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         (tmp_path / "a.json").write_bytes(content)
         with pytest.raises(TMCIRError, match=r"a\.json: not readable as JSON: "):
             read_json(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
+    with pytest.raises(TMCIRError, match=r"a\.json: is a Git LFS pointer: `git lfs pull`"):
+        read_json(tmp_path / "a.json")
     with pytest.raises(TMCIRError, match=r"^f: not JSON: .* at column 2$"):
         parse_json("{", "f", Point)

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
+import pytest
+
+from tests.commands import run
 from tests.layouts import draw, write_circo, write_fashion_iq
 from tmcir.data.check import TaskCount, check_dataset
 from tmcir.data.circo import CIRCO
@@ -38,6 +42,23 @@ def test_counts_and_files_by_name(tmp_path: Path) -> None:
     }
 
 
+def test_a_dataset_without_images_says_where_it_looked(tmp_path: Path) -> None:
+    write_fashion_iq(tmp_path)
+    text = str(check_dataset(FashionIQ(tmp_path, categories="dress")))
+    folder = tmp_path / "images"
+    assert f"none of the 4 named is there (looked in {folder}, {folder / 'dress'});" in text
+
+
+def test_the_check_command_opens_the_same_dataset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_fashion_iq(tmp_path / "a folder")  # has no shirts and no tops
+    dataset = FashionIQ(root, categories="dress")
+    program, *arguments = shlex.split(dataset.check_command)
+    assert program == "tmcir" and run(*arguments) == 0
+    assert capsys.readouterr().out.startswith(f"fashion-iq val in {root}: 2 queries")
+
+
 def test_a_whole_dataset_is_good(tmp_path: Path) -> None:
     write_fashion_iq(tmp_path)
     for name in "ABCD":
@@ -52,7 +73,11 @@ def test_annotation_without_images_is_one_line(tmp_path: Path) -> None:
     found = check_dataset(CIRCO(write_circo(tmp_path)))
     assert found.annotation_only
     lines = str(found).splitlines()
-    assert lines[-2] == "images: none of the 3 named is there; only the annotation was checked"
+    folder = tmp_path / "COCO2017_unlabeled" / "unlabeled2017"
+    assert lines[-2] == (
+        f"images: none of the 3 named is there (looked in {folder});"
+        " only the annotation was checked"
+    )
     assert lines[-1].startswith("note: COCO2017_unlabeled")
     content = found.as_dict()
     assert (content["missing"], content["missing_count"]) == ([], 3)

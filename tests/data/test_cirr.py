@@ -35,6 +35,21 @@ def test_images_are_found_where_projects_keep_them(tmp_path: Path, folder: str) 
     assert dataset.find_image("../dev/dev-0") is None
 
 
+@pytest.mark.parametrize("folder", ["train", "img_raw/train"])
+def test_the_hundred_folders_of_train_may_be_one(tmp_path: Path, folder: str) -> None:
+    write_cirr(tmp_path)
+    names = [f"train-{number}-0-img0" for number in range(6)]
+    paths = {name: f"./train/{10 + place}/{name}.png" for place, name in enumerate(names)}
+    write(tmp_path / "image_splits" / "split.rc2.train.json", paths)
+    members = {"id": 1, "members": names}
+    query = QUERIES[0] | {"reference": names[0], "target_hard": names[1], "img_set": members}
+    write(tmp_path / "captions" / "cap.rc2.train.json", [query])
+    files = [draw(tmp_path / folder / f"{name}.png") for name in names]
+    dataset = CIRR(tmp_path, "train")
+    assert [dataset.find_image(name) for name in names] == files
+    assert tmp_path / folder in dataset.image_folders
+
+
 def test_the_annotation_may_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
     write_cirr(tmp_path / "cirr")
     image = draw(tmp_path / "dev" / "dev-0.png")

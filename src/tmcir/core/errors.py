@@ -76,8 +76,13 @@ def _installed_requirements() -> list[str]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its class name if it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Return the first line of an error's message that tells something, or its class name.
+
+    A line that ends in a colon only announces what follows.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = (line for line in lines if not line.endswith(":"))
+    return next(telling, lines[0] if lines else type(error).__name__)
 
 
 def unknown_choice(what: str, given: str, choices: Iterable[str]) -> TMCIRError:

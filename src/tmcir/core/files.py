@@ -14,6 +14,8 @@ from typing import Any
 
 from tmcir.core.errors import TMCIRError
 
+#: How a file begins that Git LFS has left in place of another.
+LFS_POINTER = "version https://git-lfs"
 _STAGING = ".staging-"
 
 
@@ -32,6 +34,11 @@ def require_writable(path: Path) -> None:
         raise TMCIRError(
             f"{path}: cannot be written: {above} is not a folder that can be written to"
         )
+
+
+def expand_user(path: str | Path) -> Path:
+    """Return a path with ``~`` replaced; as it is where there is no such user, or no home."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises
 
 
 def write_text(path: Path, text: str) -> None:

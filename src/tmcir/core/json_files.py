@@ -13,6 +13,7 @@ from pydantic.functional_validators import WrapValidator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.core.files import LFS_POINTER
 
 T = TypeVar("T")
 _SHOWN = 3  # mistakes in one message
@@ -74,7 +75,10 @@ def read_json(path: Path, kind: type[Any] | None = None) -> Any:
         TMCIRError: The file is missing, is not JSON, or its content is of another form.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if text.startswith(LFS_POINTER):
+            raise TMCIRError(f"{path}: is a Git LFS pointer: `git lfs pull` brings the file")
+        content = json.loads(text)
     except FileNotFoundError:
         raise TMCIRError(f"{path}: no such file") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -17,6 +17,7 @@ from tmcir.runs.prefetch import prefetch
 _THREADS = 4
 _AHEAD = 64
 _MAX_LISTED = 20
+_MAX_FOLDERS = 4  # in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class DataCheck:
         missing: Those that have no file, sorted.
         broken: Those whose file does not decode, and why.
         notes: What else a reader must know.
+        looked_in: Folders in which images were looked for.
     """
 
     dataset: str
@@ -54,6 +56,7 @@ class DataCheck:
     missing: tuple[str, ...]
     broken: dict[str, str]
     notes: tuple[str, ...] = ()
+    looked_in: tuple[str, ...] = ()
 
     @property
     def annotation_only(self) -> bool:
@@ -88,8 +91,10 @@ class DataCheck:
 
     def _image_lines(self) -> list[str]:
         if self.annotation_only:
+            more = ", ..." if len(self.looked_in) > _MAX_FOLDERS else ""
             return [
-                f"images: none of the {self.images:,} named is there;"
+                f"images: none of the {self.images:,} named is there (looked in"
+                f" {', '.join(self.looked_in[:_MAX_FOLDERS])}{more});"
                 " only the annotation was checked"
             ]
         counts = f"{len(self.missing):,} missing, {len(self.broken):,} broken"
@@ -127,6 +132,7 @@ def check_dataset(dataset: Dataset, progress: Progress | None = None) -> DataChe
         missing=tuple(name for name, path in paths.items() if path is None),
         broken=_broken({n: path for n, path in paths.items() if path is not None}, progress),
         notes=dataset.notes,
+        looked_in=tuple(map(str, dataset.image_folders)),
     )
 
 

@@ -9,6 +9,7 @@ Layout, as the authors publish it::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -107,9 +108,14 @@ class CIRCO(Dataset):
         """Return the path of ``{id, 12 digits}.jpg``."""
         return self._images.get(name.zfill(12))
 
+    @property
+    def image_folders(self) -> Sequence[Path]:
+        """COCO's folder of unlabelled images."""
+        return [self.root / "COCO2017_unlabeled" / "unlabeled2017"]
+
     @cached_property
     def _images(self) -> Files:
-        return images_by_stem(self.root / "COCO2017_unlabeled" / "unlabeled2017")
+        return images_by_stem(*self.image_folders)
 
     def _read_query(self, where: str, entry: _Entry) -> Triplet:
         target: str | None = None

@@ -10,6 +10,7 @@ the annotation in ``cirr``, as other projects have it)::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -79,13 +80,21 @@ class CIRR(Dataset):
         """Return the path that the split file gives, with this or another image extension."""
         return self._images.get(name)
 
+    @property
+    def image_folders(self) -> Sequence[Path]:
+        """Where the split file says, below the root or ``img_raw``, and without a subfolder."""
+        folders = sorted({path.parent for path in self._files.values()})
+        return list(dict.fromkeys(place for folder in folders for place in self._places(folder)))
+
+    def _places(self, folder: PurePosixPath) -> list[Path]:
+        tops = (self.root, self.root / "img_raw")
+        flat = folder.parts[:1]  # train/ without its hundred folders
+        return [top.joinpath(*parts) for parts in (folder.parts, flat) for top in tops]
+
     @cached_property
     def _images(self) -> dict[str, Path]:
         folders = {path.parent for path in self._files.values()}
-        listings = {
-            folder: images_by_stem(self.root / folder, self.root / "img_raw" / folder)
-            for folder in folders
-        }
+        listings = {folder: images_by_stem(*self._places(folder)) for folder in folders}
         found = {name: listings[path.parent].find(path.stem) for name, path in self._files.items()}
         return {name: path for name, path in found.items() if path is not None}
 

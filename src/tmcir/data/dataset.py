@@ -139,7 +139,20 @@ class Dataset(ABC):
     def check_command(self) -> str:
         """The command that lists all missing and broken images, for errors to name."""
         root = shlex.quote(str(self.root))
-        return f"tmcir data check {self.name} --root {root} --split {self.split}"
+        options = "".join(
+            f" --{name} {shlex.quote(value)}" for name, value in self.command_options.items()
+        )
+        return f"tmcir data check {self.name} --root {root} --split {self.split}{options}"
+
+    @property
+    def command_options(self) -> dict[str, str]:
+        """Options, other than root and split, by which a command opens this dataset."""
+        return {}
+
+    @property
+    def image_folders(self) -> Sequence[Path]:
+        """Folders in which images are looked for."""
+        return [self.root]
 
     def image_names(self) -> list[str]:
         """Return every image that queries and galleries name, sorted, each once."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.core.files import expand_user
 from tmcir.data.dataset import Dataset
 
 # Imported when it is opened, so that no dataset loads the module of another.
@@ -52,7 +53,7 @@ def open_dataset(name: str, root: str | Path, split: str | None = None, **option
     module, kind = _CLASSES[name].split(":")
     build = getattr(import_module(module), kind)
     _check_options(name, build, options)
-    folder = Path(root).expanduser()
+    folder = expand_user(root)
     if not is_there(name, folder):
         raise TMCIRError(f"{folder}: no such folder, given as the root of {name}")
     if split is not None:

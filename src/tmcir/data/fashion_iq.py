@@ -88,10 +88,21 @@ class FashionIQ(Dataset):
         """Return the path of ``images/{name}``, png or jpg."""
         return self._images.find(name)
 
+    @property
+    def command_options(self) -> dict[str, str]:
+        """The categories, where they are not all of them."""
+        chosen = {"categories": ",".join(self.categories)}
+        return {} if self.categories == CATEGORIES else chosen
+
+    @property
+    def image_folders(self) -> Sequence[Path]:
+        """``images`` and its folders of one category each."""
+        folder = self.root / "images"
+        return [folder, *(folder / category for category in self.categories)]
+
     @cached_property
     def _images(self) -> Files:
-        folder = self.root / "images"
-        return images_by_stem(folder, *(folder / category for category in self.categories))
+        return images_by_stem(*self.image_folders)
 
     def _read_gallery(self, category: str) -> list[str]:
         path = self.root / "image_splits" / f"split.{category}.{self.split}.json"

@@ -154,6 +154,11 @@ class FashionProducts(Dataset):
         gallery = [item.id for item in self.items]
         return [Task(self.name, self.triplets, gallery, remove_reference=True)]
 
+    @property
+    def image_folders(self) -> Sequence[Path]:
+        """The one folder of photos."""
+        return [self.root / "images"]
+
     def find_image(self, name: str) -> Path | None:
         """Return the path of an item's photo."""
         return self._files.find(name)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tmcir.core.errors import TMCIRError, unknown_choice
+from tmcir.core.files import expand_user
 from tmcir.core.progress import Progress
 from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
 from tmcir.data.datasets import is_there, open_dataset
@@ -215,7 +216,7 @@ def _open_parts(root: Path, split: str, parts: Any) -> tuple[list[_Part], list[s
     seen: Counter[str] = Counter()
     for number, part in enumerate(parts, start=1):
         _check_part(number, part)
-        name, folder = part["name"], root / Path(part["root"]).expanduser()
+        name, folder = part["name"], root / expand_user(part["root"])
         plain = name.partition("/")[0]
         seen[plain] += 1
         if part.get("optional", False) and not is_there(name, folder):

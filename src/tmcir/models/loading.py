@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import torch
 from huggingface_hub.errors import HfHubHTTPError
 from transformers.utils import cached_file
 
-from tmcir.core.errors import TMCIRError, first_line
+from tmcir.core.errors import TMCIRError, first_line, unknown_choice
 from tmcir.core.json_files import read_json
-from tmcir.core.shipped import MODEL_INDEX, is_shipped, shipped_folder
+from tmcir.core.shipped import MODEL_INDEX, is_shipped, shipped_folder, shipped_names
 from tmcir.models.encoders import load_encoder
 from tmcir.models.storage import FORMATS
 from tmcir.models.tmcir import TMCIR
@@ -50,8 +51,10 @@ def _read_config(source: str) -> dict[str, Any]:
     folder = Path(source)
     if folder.is_dir():
         content = read_json(folder / "config.json")
-    elif folder.exists() or source.startswith((".", "/", "~")):
+    elif folder.exists() or source.startswith((".", "/", "~", "runs/")):
         raise TMCIRError(f"{source}: no such model directory")
+    elif "/" not in source and get_close_matches(source, shipped_names(MODEL_INDEX), n=1):
+        raise unknown_choice("model", source, shipped_names(MODEL_INDEX))
     else:
         try:
             content = read_json(Path(str(cached_file(source, "config.json"))))

@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from tmcir.core.errors import TMCIRError, first_line
-from tmcir.core.files import staged_directory, write_text
+from tmcir.core.files import LFS_POINTER, staged_directory, write_text
 from tmcir.core.json_files import read_json
 from tmcir.models import format_2
 from tmcir.models.encoders import Encoder, encoder_class
@@ -93,6 +93,9 @@ def read_parts(folder: Path) -> Parts:
     config = read_json(folder / CONFIG)
     if config.get("format") not in FORMATS:
         raise TMCIRError(f"{folder / CONFIG}: not a TMCIR model ({FORMAT})")
+    tokenizers = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
+    if not any(any(folder.glob(name)) for name in tokenizers):
+        raise TMCIRError(f"{folder / tokenizers[0]}: no such file")
     try:
         if config["format"] == format_2.FORMAT:
             config = format_2.upgrade_config(config)
@@ -123,6 +126,11 @@ def load_weights(model: TMCIR, path: Path) -> None:
     Raises:
         TMCIRError: The file is missing, broken, or of another architecture.
     """
+    if not path.is_file():
+        raise TMCIRError(f"{path}: no such file")
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
+            raise TMCIRError(f"{path}: is a Git LFS pointer: `git lfs pull` brings the weights")
     try:
         model.load_state_dict(format_2.upgrade_weights(load_file(path)))
     except (OSError, SafetensorError, RuntimeError) as error:

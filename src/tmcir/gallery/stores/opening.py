@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tmcir.core.errors import missing_package
+from tmcir.core.files import expand_user
 from tmcir.gallery.stores.base import EXACT_UP_TO, Store
 
 
@@ -24,7 +25,7 @@ def open_store(uri: str | Path, exact_up_to: int = EXACT_UP_TO) -> Store:
         return _open_milvus(text, exact_up_to)
     from tmcir.gallery.stores.lance import LanceStore  # a second to import, and not always needed
 
-    return LanceStore(text if "://" in text else str(Path(text).expanduser()), exact_up_to)
+    return LanceStore(text if "://" in text else str(expand_user(text)), exact_up_to)
 
 
 def _open_milvus(uri: str, exact_up_to: int) -> Store:
