@@ -25,6 +25,7 @@ class _FakeModel:
 
     name = "fake"
     method = "tmcir"
+    composes_features = True
     device = torch.device("cpu")
 
     def __init__(

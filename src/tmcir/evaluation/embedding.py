@@ -91,6 +91,8 @@ def embed(
         TMCIRError: The method is unknown.
         ImageError: Images are missing or broken.
     """
+    if not model.composes_features:
+        return _embed_whole(model, dataset, tasks, method, batch_size, progress)
     compose: Compose = model.fuse if is_own(model, method) else METHODS[method]
     queries = _queries_by_reference(tasks)
     names = list(dict.fromkeys([*queries, *(name for task in tasks for name in task.gallery)]))
@@ -126,6 +128,45 @@ def embed(
         query_rows={identifier: row for row, identifier in enumerate(identifiers)},
         texts=torch.cat(read),
     )
+
+
+def _embed_whole(
+    model: TMCIR,
+    dataset: Dataset,
+    tasks: Sequence[Task],
+    method: str,
+    batch_size: int,
+    progress: Progress | None,
+) -> Embeddings:
+    """Embed as ``embed`` does, with a model that reads the image and the text of a query at once.
+
+    The reference of a query is read again for it.
+    """
+    own = is_own(model, method)
+    grouped = _queries_by_reference(tasks)
+    names = list(dict.fromkeys([*grouped, *(name for task in tasks for name in task.gallery)]))
+    dataset.prepare(progress)
+    paths = dict(zip(names, find_images(dataset, names), strict=True))
+    triplets = [triplet for queries in grouped.values() for triplet in queries]
+    images = []
+    for start in range(0, len(names), batch_size):
+        part = names[start : start + batch_size]
+        images.append(model.encode_images([paths[name] for name in part]))
+        if progress is not None:
+            progress(start + len(part), len(names))
+    texts = model.encode_texts([triplet.text for triplet in triplets])
+    queries = texts
+    if own:
+        references = [paths[triplet.reference] for triplet in triplets]
+        queries = model.compose(references, [triplet.text for triplet in triplets])
+    embeddings = Embeddings(
+        images=torch.cat(images),
+        image_rows={name: row for row, name in enumerate(names)},
+        queries=queries,
+        query_rows={triplet.id: row for row, triplet in enumerate(triplets)},
+        texts=texts,
+    )
+    return embeddings if own else recompose(embeddings, tasks, method)
 
 
 def recompose(embeddings: Embeddings, tasks: Sequence[Task], method: str) -> Embeddings:

@@ -18,8 +18,9 @@ from PIL import Image, ImageDraw
 
 from tmcir.core.images import image_name, read_image, thumbnail
 from tmcir.core.pages import render
+from tmcir.models.balance import ImageSource
 from tmcir.models.preprocessing import ImagePreprocessor
-from tmcir.models.tmcir import Explanation, ImageSource
+from tmcir.models.tmcir import Explanation
 
 SIDE = 300
 """Pixels of an overlay, about: a whole number a patch."""

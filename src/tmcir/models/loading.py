@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from huggingface_hub.errors import HfHubHTTPError
@@ -13,7 +13,7 @@ from transformers.utils import cached_file
 from tmcir.core.errors import TMCIRError, first_line, unknown_choice
 from tmcir.core.json_files import read_json
 from tmcir.core.shipped import MODEL_INDEX, is_shipped, shipped_folder, shipped_names
-from tmcir.models.encoders import load_encoder
+from tmcir.models.encoders import is_encoder, load_encoder
 from tmcir.models.storage import FORMATS
 from tmcir.models.tmcir import TMCIR
 
@@ -21,10 +21,14 @@ from tmcir.models.tmcir import TMCIR
 def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
     """Load a model, ready to search with.
 
+    A sentence-transformers model that embeds an image and a text together comes as a
+    ``ComposedModel``: it searches and is measured as a ``TMCIR``, but has nothing to train here.
+
     Args:
         source: The name of a shipped model, a model directory, or a folder or Hugging Face id of a
-            TMCIR model, or of a published encoder such as a CLIP. Such an encoder gets an untrained
-            fusion: queries are exactly the normalised sum.
+            TMCIR model, of a published encoder such as a CLIP, or of a composed
+            sentence-transformers model. An encoder gets an untrained fusion: queries are exactly
+            the normalised sum.
         device: Where the weights go; None takes a GPU where there is one.
 
     Raises:
@@ -32,9 +36,15 @@ def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
     """
     if is_shipped(source, MODEL_INDEX):
         source = shipped_folder(str(source), MODEL_INDEX) or source
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     config = _read_config(str(source))
     if config.get("format") in FORMATS:
         model = TMCIR.from_pretrained(source)
+    elif not is_encoder(config) and _has_file(str(source), "modules.json"):
+        from tmcir.models.composed import ComposedModel
+
+        return cast(TMCIR, ComposedModel.from_pretrained(str(source), device))
     else:
         encoder = load_encoder(str(source), config)
         # The fusion's weights have no effect before training, but they are in the identity that a
@@ -42,14 +52,14 @@ def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
             model = TMCIR(encoder, name=str(source))
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval()
 
 
 def _read_config(source: str) -> dict[str, Any]:
     folder = Path(source)
     if folder.is_dir():
+        if not (folder / "config.json").exists() and _has_file(source, "modules.json"):
+            return {}  # a sentence-transformers model whose first module has a folder of its own
         content = read_json(folder / "config.json")
     elif folder.exists() or source.startswith((".", "/", "~", "runs/")):
         raise TMCIRError(f"{source}: no such model directory")
@@ -67,3 +77,9 @@ def _read_config(source: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise TMCIRError(f"{source}: config.json is not an object")
     return content
+
+
+def _has_file(source: str, name: str) -> bool:
+    if Path(source).is_dir():
+        return (Path(source) / name).is_file()
+    return cached_file(source, name, _raise_exceptions_for_missing_entries=False) is not None

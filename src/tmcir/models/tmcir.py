@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
-from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tmcir.core.errors import TMCIRError
 from tmcir.core.images import read_image
 from tmcir.models import storage
+from tmcir.models.balance import ImageSource, balanced, checked_balance, checked_queries
 from tmcir.models.card import TEMPLATE
 from tmcir.models.composer import Composition, MergeMap
 from tmcir.models.encoders import Encoder
@@ -24,7 +23,6 @@ from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 from tmcir.models.methods import DEFAULT, build_composer
 from tmcir.models.preprocessing import Fit, read_pixels
 
-ImageSource = str | Path | Image.Image
 Item = TypeVar("Item")
 
 
@@ -105,6 +103,9 @@ class TMCIR(
 
     # What the model is
 
+    #: Whether queries are composed from features of an image and a text, which can be kept.
+    composes_features = True
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
@@ -174,13 +175,7 @@ class TMCIR(
             TMCIRError: The counts differ, or ``balance`` is out of range.
             ImageError: An image is missing, broken or too large.
         """
-        if isinstance(texts, str) or isinstance(images, str | Path | Image.Image):
-            raise TMCIRError("compose takes a list of images and a list of texts")
-        if len(images) != len(texts):
-            raise TMCIRError(f"compose got {len(images)} images and {len(texts)} texts")
-        balances = [balance] * len(texts) if isinstance(balance, int | float) else list(balance)
-        if len(balances) != len(texts):
-            raise TMCIRError(f"compose got {len(texts)} texts and {len(balances)} balances")
+        balances = checked_queries(images, texts, balance)
         queries = _batches(list(zip(images, texts, balances, strict=True)), batch_size)
         return self._stack(
             self.fuse(
@@ -257,16 +252,11 @@ class TMCIR(
         Raises:
             TMCIRError: ``balance`` is out of [-1, 1].
         """
-        shift = torch.as_tensor(balance, dtype=torch.float64)
-        if not bool((shift.abs() <= 1).all()):  # which rejects NaN as well
-            raise TMCIRError(f"balance is {balance}, but must lie between -1 (image) and 1 (text)")
+        shift = checked_balance(balance)
         with self._inference():
             query = self.forward(image, text).query
             query = query.where(text.mask.any(dim=1, keepdim=True), image.pooled)
-            shift = shift.expand(len(query)).unsqueeze(1)  # [N, 1]
-            end = image.pooled.where((shift < 0).to(self.device), text.pooled)  # [N, D]
-            kept, moved = (1 - shift.abs()).to(query), shift.abs().to(query)
-            return functional.normalize(kept * query + moved * end, dim=-1)
+            return balanced(query, image.pooled, text.pooled, shift)
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> Composition:
         """Compose queries from features of both towers, with gradients."""

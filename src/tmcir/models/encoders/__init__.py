@@ -8,7 +8,7 @@ from typing import Any
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.models.encoders.base import Encoder
 
-__all__ = ["Encoder", "encoder_class", "load_encoder"]
+__all__ = ["Encoder", "encoder_class", "is_encoder", "load_encoder"]
 
 _FAMILIES = {
     "clip": "tmcir.models.encoders.clip:ClipEncoder",
@@ -33,6 +33,11 @@ def encoder_class(family: str) -> type[Encoder]:
     module, name = _FAMILIES[family].split(":")
     found: type[Encoder] = getattr(import_module(module), name)
     return found
+
+
+def is_encoder(config: dict[str, Any]) -> bool:
+    """Return whether a published config.json names a type that a family loads."""
+    return config.get("model_type") in _MODEL_TYPES
 
 
 def load_encoder(source: str, config: dict[str, Any]) -> Encoder:
