@@ -224,15 +224,18 @@ class FashionProducts(Dataset):
     ) -> Triplet:
         assert target.caption is not None
         texts = self._texts(reference, target, kind, generator)
-        # Another usage is asked of products that the caption does not tell apart: in training only
-        # the target counts, and whatever else has its caption is no negative.
-        usage_answers = () if self.split == "train" else self._pairs.same_usage(reference, target)
+        answers = self._answers[target.caption]
+        if kind == USAGE:
+            # Asked of products that the caption does not tell apart: in training only the target
+            # counts, and whatever else has its caption is no negative.
+            trains = self.split == "train"
+            answers = () if trains else self._pairs.same_usage(reference, target)
         return Triplet(
             id=f"{reference.id}-{target.id}",
             reference=reference.id,
             text=generator.choice(texts),
             target=target.id,
-            answers=usage_answers if kind == USAGE else self._answers[target.caption],
+            answers=answers,
             kind=kind,
             training_texts=texts,
         )
