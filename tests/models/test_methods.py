@@ -73,6 +73,7 @@ def test_every_method_explains_what_it_can(any_model: TMCIR, photos: list[Path])
     query = any_model.compose(photos[:1], ["red striped jeans"])[0]
     parts = any_model.encode_images(photos[:1]), any_model.encode_texts(["red striped jeans"])
     assert explained.similarity == pytest.approx([float(part[0] @ query) for part in parts])
+    assert (explained.token_effect is None) == (any_model.method != "tmcir")
     merge = (
         *(explained.matched_share, explained.merged),
         *(explained.image_share, explained.threshold),

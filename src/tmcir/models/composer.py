@@ -61,12 +61,15 @@ class Composition:
         merge: The merge map; None where a method merges no tokens.
         lengths: long [N], tokens that the method's own layers read of each sample; None where they
             read none.
+        without_tokens: float [N, D], L2-normalised, the queries that the pooled embeddings alone
+            would give; None where a method reads no tokens.
     """
 
     query: Tensor
     gate: Tensor | None = None
     merge: MergeMap | None = None
     lengths: Tensor | None = None
+    without_tokens: Tensor | None = None
 
     @property
     def sequence_length(self) -> int | None:

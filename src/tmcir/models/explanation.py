@@ -25,6 +25,9 @@ from tmcir.models.tmcir import Explanation
 SIDE = 300
 """Pixels of an overlay, about: a whole number a patch."""
 
+MINIMUM_EFFECT = 0.01
+"""``Explanation.token_effect`` from which merged patches are shown."""
+
 # Colours that people with any colour vision tell apart (Okabe and Ito), readable on both themes.
 _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8f6bb8")
 _FADED = 0.72  # how far patches of no concern go towards white
@@ -75,13 +78,14 @@ def explanation_overlays(
     Raises:
         ImageError: The image is missing, broken or too large.
     """
-    if explanation.merged is None or not any(explanation.merged):
+    merged = _merged(explanation)
+    if not any(merged):
         return []
     square = _square(explanation, image, side)
     shares = explanation.image_share or [0.0] * len(explanation.words)
     overlays = []
     for place, (word, patches, share) in enumerate(
-        zip(explanation.words, explanation.merged, shares, strict=True)
+        zip(explanation.words, merged, shares, strict=True)
     ):
         if patches:
             strengths = _strengths(explanation, [place])
@@ -99,9 +103,9 @@ def merged_overlay(
     Raises:
         ImageError: The image is missing, broken or too large.
     """
-    if explanation.merged is None or not any(explanation.merged):
+    places = [place for place, patches in enumerate(_merged(explanation)) if patches]
+    if not places:
         return None
-    places = [place for place, patches in enumerate(explanation.merged) if patches]
     square = _square(explanation, image, side)
     colours = [word_colour(place) for place in places]
     return _overlay(square, _strengths(explanation, places), colours, places)
@@ -121,6 +125,8 @@ def explanation_lines(explanation: Explanation) -> list[str]:
     if explanation.similarity is not None:
         image, text = explanation.similarity
         lines.append(f"cosine of the query with the image {image:.2f}, with the text {text:.2f}")
+    if _is_idle(explanation):
+        return [*lines, "single words and patches do not change this query"]
     if explanation.matched_share is not None and explanation.threshold is not None:
         rows, columns = explanation.grid
         lines.append(
@@ -194,7 +200,7 @@ def explanation_view(explanation: Explanation, image: ImageSource) -> Explanatio
         ImageError: The image is missing, broken or too large.
     """
     merged = merged_overlay(explanation, image)
-    taken = explanation.merged or [[] for _ in explanation.words]
+    taken = _merged(explanation)
     return ExplanationView(
         content=explanation,
         reference=_data_uri(Image.fromarray(_square(explanation, image, SIDE))),
@@ -202,6 +208,19 @@ def explanation_view(explanation: Explanation, image: ImageSource) -> Explanatio
         overlays=explanation_overlays(explanation, image),
         colours=[word_colour(place) if patches else "" for place, patches in enumerate(taken)],
     )
+
+
+def _is_idle(explanation: Explanation) -> bool:
+    """Return whether the tokens hardly change the query, so that merged patches mean nothing."""
+    effect = explanation.token_effect
+    return effect is not None and effect < MINIMUM_EFFECT
+
+
+def _merged(explanation: Explanation) -> list[list[tuple[int, int, float]]]:
+    """Return the patches that each word took over, as far as they change the query."""
+    if explanation.merged is None or _is_idle(explanation):
+        return [[] for _ in explanation.words]
+    return explanation.merged
 
 
 def _square(explanation: Explanation, image: ImageSource, side: int) -> NDArray[np.uint8]:

@@ -45,6 +45,9 @@ class Explanation:
             of its width and height; beyond [0, 1] where the image was padded.
         similarity: Cosines of the query with the pooled image and text embedding; every method
             has these.
+        token_effect: What the tokens of image and text do to the query: one minus its cosine with
+            the query from the same pooled embeddings without them. Near 0, ``merged`` shows
+            something without effect.
     """
 
     gate: tuple[float, float] | None
@@ -57,6 +60,7 @@ class Explanation:
     threshold: float | None = None
     region: tuple[float, float, float, float] | None = None
     similarity: tuple[float, float] | None = None
+    token_effect: float | None = None
 
 
 class TMCIR(
@@ -206,6 +210,7 @@ class TMCIR(
             grid=self.encoder.grid or (1, 1),
             fit=preprocessor.fit,
             region=preprocessor.region(*image.size),
+            token_effect=_token_effect(output),
             similarity=_pair(
                 torch.cat([image_features.pooled, text_features.pooled]) @ output.query[0]
             ),
@@ -301,6 +306,12 @@ class TMCIR(
     def _stack(self, parts: Iterable[Tensor]) -> Tensor:
         collected = [part.float().cpu() for part in parts]
         return torch.cat(collected) if collected else torch.empty(0, self.embedding_size)
+
+
+def _token_effect(output: Composition) -> float | None:
+    if output.without_tokens is None:
+        return None
+    return max(0.0, 1.0 - float(output.query[0].double() @ output.without_tokens[0].double()))
 
 
 def _pair(values: Tensor) -> tuple[float, float]:

@@ -107,6 +107,7 @@ class AdaptiveTokenFusion(Composer):
             gate=weights,
             merge=merge,
             lengths=tokens.lengths + 1,
+            without_tokens=functional.normalize(total.float(), dim=-1),
         )
 
     def update_statistics(self) -> None:
