@@ -101,7 +101,11 @@ def test_gallery_info_remove_export_and_prune(
     assert pyarrow.parquet.read_table(shop / "new" / "shop.parquet").num_rows == 19
     (shop / "photos" / "002.png").unlink()
     assert run("index", "shop", "photos", "--prune") == 0
-    assert "(1 added, 0 updated, 18 unchanged, 1 removed, 1 skipped)" in capsys.readouterr().out
+    assert "(0 added, 0 updated, 18 unchanged, 1 removed, 1 skipped)" in capsys.readouterr().out
+    assert run("gallery", "restore", "shop", "001.png", "none") == 0
+    assert "shop: 1 asked back; run `tmcir index`" in capsys.readouterr().out
+    assert run("index", "shop", "photos") == 0
+    assert "(1 added, 0 updated, 18 unchanged, 1 skipped)" in capsys.readouterr().out
 
 
 def test_a_moved_model_is_named_again(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ import tmcir
 from tests.gallery.fake import FakeModel, draw_photos
 from tmcir.core.errors import ImageError, TMCIRError
 from tmcir.core.images import read_image
-from tmcir.gallery import AddReport, Condition, Gallery, Query, to_where
+from tmcir.gallery import AddReport, Condition, Gallery, Query, Roles, to_where
 from tmcir.gallery.stores.base import Rows
 from tmcir.gallery.stores.lance import LanceStore
 from tmcir.gallery.stores.opening import open_store
@@ -283,6 +283,43 @@ def test_prune_removes_what_vanished(tmp_path: Path, photos: Path) -> None:
         gallery.add(tmp_path / "empty", prune=True)
     assert len(gallery) == 19
     assert gallery.add([photos / "new.png"], prune=True).removed == 18
+
+
+def test_a_removed_photo_stays_removed_until_it_is_asked_back(tmp_path: Path, photos: Path) -> None:
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    gallery.add(photos)
+    assert gallery.remove(["001.png", "shoes/000.png", "none"]) == 2
+    again = Gallery.open(tmp_path / "shop", FakeModel())
+    report = again.add(photos, prune=True)
+    assert counts(report) == (0, 0, 18, 0) and report.removed == 0 and len(again) == 18
+    assert report.notes == ["2 removed photos stay removed; `tmcir gallery restore` asks them back"]
+    assert again.removed() == {"001.png", "shoes/000.png"}
+    assert again.restore(["001.png", "002.png"]) == 1
+    assert counts(again.add(photos)) == (1, 0, 18, 0)
+    assert again.restore() == 1 and again.removed() == set()
+    assert counts(again.add(photos)) == (1, 0, 19, 0)
+    with pytest.raises(TMCIRError, match="not one text"):
+        again.restore("001.png")
+
+
+def test_roles_are_kept_and_guessed_where_they_are_not_given(tmp_path: Path, photos: Path) -> None:
+    rows = "".join(
+        f"{n:03},https://shop.example/p/{n},Shoe {n},{n // 2},shoe no {n}\n" for n in range(20)
+    )
+    table = tmp_path / "a.csv"
+    table.write_text(f"id,url,title,article,product name\n{rows}")
+    gallery = Gallery.open(tmp_path / "shop", FakeModel())
+    gallery.add(photos, table)
+    assert gallery.chosen_roles() == Roles()
+    guessed = gallery.roles()
+    assert (guessed.title, guessed.link, guessed.group) == ("title", "url", "article")
+    gallery.add(photos, roles=Roles(title="Product Name"))
+    gallery.add(photos, roles=Roles(group="article"))
+    again = Gallery.open(tmp_path / "shop", FakeModel())
+    assert again.chosen_roles() == Roles(title="product_name", group="article")
+    assert (again.roles().title, again.roles().link) == ("product_name", "url")
+    with pytest.raises(TMCIRError, match="unknown link column 'urll': did you mean 'url'"):
+        gallery.add(photos, roles=Roles(link="urll"))
 
 
 def test_prune_leaves_what_could_not_be_looked_at(

@@ -34,6 +34,16 @@ def index(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove photos that are not in the folder any more.")
     ] = False,
+    title_column: Annotated[
+        str | None, typer.Option(help="Column with the products' titles; guessed if left out.")
+    ] = None,
+    link_column: Annotated[
+        str | None, typer.Option(help="Column with the addresses of the products' pages.")
+    ] = None,
+    price_column: Annotated[str | None, typer.Option(help="Column with the prices.")] = None,
+    group_column: Annotated[
+        str | None, typer.Option(help="Column that is the same for all photos of a product.")
+    ] = None,
     float16: Annotated[
         bool, typer.Option("--float16", help="Store the vectors of a new gallery in float16.")
     ] = False,
@@ -48,11 +58,19 @@ def index(
     Example:
       tmcir index shop photos --metadata styles.csv --model mini
     """
+    from tmcir.gallery import Roles
+
     precision: Precision = "float16" if float16 else "float32"
     opened = open_gallery(gallery, model, True, precision, exact_up_to)
+    given = (title_column, link_column, price_column, group_column)
     with progress_bar("indexing photos") as progress:
         report = opened.add(
-            photos, metadata, metadata_key=metadata_key, progress=progress, prune=prune
+            photos,
+            metadata,
+            metadata_key=metadata_key,
+            progress=progress,
+            prune=prune,
+            roles=Roles(*given) if any(given) else None,
         )
     if as_json:
         print_json({"photos": len(opened), **dataclasses.asdict(report)})
@@ -105,10 +123,10 @@ def remove(
     model: GalleryModel = None,
     as_json: Json = False,
 ) -> None:
-    """Remove photos from a gallery; their files stay.
+    """Remove photos from a gallery for good; their files stay.
 
-    The next `tmcir index` of a folder that still has a file adds its photo again. Exits with code 1
-    if an id is not in the gallery.
+    `tmcir index` leaves them out from now on, until `tmcir gallery restore`. Exits with code 1 if
+    an id is not in the gallery.
 
     \b
     Example:
@@ -129,6 +147,27 @@ def remove(
         )
     if missing:
         raise typer.Exit(1)
+
+
+def restore(
+    gallery: GalleryAddress,
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids of removed photos; without any, all of them.")
+    ] = None,
+    model: GalleryModel = None,
+    as_json: Json = False,
+) -> None:
+    """Ask removed photos back: the next `tmcir index` takes them in again.
+
+    \b
+    Example:
+      tmcir gallery restore shop shoes/10.jpg
+    """
+    restored = open_gallery(gallery, model, create=False).restore(ids or None)
+    if as_json:
+        print_json({"restored": restored})
+    else:
+        typer.echo(f"{gallery}: {restored:,} asked back; run `tmcir index` to take them in")
 
 
 def export(

@@ -47,7 +47,7 @@ def column_names(
     for index, given in enumerate(header):
         if index == key_column:
             continue
-        name = _plain_name(given, index)
+        name = plain_name(given, index)
         if name.lower() in RESERVED and name.lower() not in stored:
             name += "_"
         name = _free_name(name, taken)
@@ -58,7 +58,8 @@ def column_names(
     return names, notes
 
 
-def _plain_name(given: str, index: int) -> str:
+def plain_name(given: str, index: int = 0) -> str:
+    """Return a column's name in letters, digits and ``_``; one without any gets a number."""
     name = re.sub(r"\W+", "_", given).strip("_")
     if not name:
         return f"column_{index + 1}"

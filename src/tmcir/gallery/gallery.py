@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.files import require_writable
+from tmcir.core.json_files import parse_json
 from tmcir.core.progress import Progress
 from tmcir.gallery.arranging import Arrangement, Sort
 from tmcir.gallery.embedding import embed, reference, unknown_item
@@ -28,6 +31,7 @@ from tmcir.gallery.model import (
 from tmcir.gallery.photos import FoundPhotos, find_photos
 from tmcir.gallery.query import ImageSource, Query
 from tmcir.gallery.results import GalleryInfo, Hit, Item
+from tmcir.gallery.roles import Roles, guess_roles, named_roles
 from tmcir.gallery.searching import (
     check_page,
     find_arranged_page,
@@ -51,6 +55,7 @@ from tmcir.gallery.summaries import ColumnSummary, summarise
 if TYPE_CHECKING:
     from tmcir.models import Explanation
 
+_REMOVED, _ROLES = "removed", "roles"
 #: Photos written at once; a killed `Gallery.add` loses at most the work on one such chunk.
 CHUNK_SIZE = 256
 
@@ -148,6 +153,7 @@ class Gallery:
         progress: Progress | None = None,
         chunk_size: int = CHUNK_SIZE,
         prune: bool = False,
+        roles: Roles | None = None,
     ) -> AddReport:
         """Add the photos of a folder, or bring the gallery up to date with it.
 
@@ -165,6 +171,9 @@ class Gallery:
             prune: Remove photos that are no longer in the folder, or in the list. Without it
                 they stay. A photo that is there but broken, or whose folder cannot be read, keeps
                 its last valid vector.
+            roles: Columns, as the table or the gallery calls them, that name a product, lead to
+                it, price it and hold its photos together; kept in the gallery. What is None stays
+                as it is, and is guessed where it was never given.
 
         Returns:
             What was added, updated, left unchanged, removed and skipped.
@@ -177,7 +186,7 @@ class Gallery:
             raise TMCIRError(f"chunk_size must be at least 1, not {chunk_size}")
         started = time.perf_counter()
         report = AddReport()
-        found = find_photos(photos, metadata)
+        found = find_photos(photos, metadata).without(self.removed())
         report.skipped += found.skipped
         report.notes += found.notes
         known = self._columns_now()
@@ -193,6 +202,9 @@ class Gallery:
             known = self._store.columns()  # again: another writer may have added some meanwhile
             new = {name: kind for name, kind in table.columns.items() if name not in known}
             self._store.add_columns(new)
+            if roles is not None:
+                chosen = named_roles(roles, self._store.columns()).or_else(self.chosen_roles())
+                self._store.change_setting(_ROLES, json.dumps(asdict(chosen)))
             write_photos(
                 self._store, self._model, found.photos, table, report, chunk_size, progress
             )
@@ -202,7 +214,9 @@ class Gallery:
         return report
 
     def remove(self, ids: Iterable[str]) -> int:
-        """Remove photos from the gallery; their files stay.
+        """Remove photos from the gallery for good; their files stay.
+
+        `add` leaves them out from now on, until `restore` asks them back.
 
         Returns:
             How many were removed; ids that are not there are ignored.
@@ -213,11 +227,62 @@ class Gallery:
         if isinstance(ids, str):
             raise TMCIRError("remove takes a list of ids, not one text")
         self._require()
+        asked = list(dict.fromkeys(ids))
         with self._store.alone():
-            removed = self._store.remove(list(dict.fromkeys(ids)))
-            if removed:
-                self._store.tidy()
+            found = list(self._store.rows(asked))
+            if not found:
+                return 0
+            # noted first: a kill in between leaves a photo that can be removed again
+            self._keep_removed(self.removed() | set(found))
+            removed = self._store.remove(found)
+            self._store.tidy()
         return removed
+
+    def removed(self) -> set[str]:
+        """Return the ids of the photos that were removed for good."""
+        if self._store.model() is None:
+            return set()
+        stored = self._store.setting(_REMOVED)
+        where = f"{self._uri}: the list of removed photos"
+        return set() if stored is None else set(parse_json(stored, where, list[str]))
+
+    def restore(self, ids: Iterable[str] | None = None) -> int:
+        """Ask removed photos back: the next `add` of their files takes them in again.
+
+        Args:
+            ids: Their ids; None for all of them.
+
+        Returns:
+            How many will be taken in again; ids that were not removed are ignored.
+
+        Raises:
+            TMCIRError: There is no gallery, or it cannot be written.
+        """
+        if isinstance(ids, str):
+            raise TMCIRError("restore takes a list of ids, not one text")
+        self._require()
+        with self._store.alone():
+            removed = self.removed()
+            asked = removed if ids is None else removed & set(ids)
+            if asked:
+                self._keep_removed(removed - asked)
+        return len(asked)
+
+    def roles(self) -> Roles:
+        """Return which columns name a product, lead to it, price it and hold its photos together.
+
+        Columns that `add` was told; guessed from names and values where it was not.
+
+        Raises:
+            TMCIRError: There is no gallery.
+        """
+        self._require()
+        return self.chosen_roles().or_else(guess_roles(self.summarise(list(self.columns()))))
+
+    def chosen_roles(self) -> Roles:
+        """Return the roles that were given to `add`, without guesses."""
+        stored = None if self._store.model() is None else self._store.setting(_ROLES)
+        return Roles() if stored is None else parse_json(stored, f"{self._uri}: roles", Roles)
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """Return those of the ids that no photo of the gallery has, each once, in order.
@@ -505,6 +570,9 @@ class Gallery:
             self._store.create(self._record, self._precision)
         else:
             check_same(self._uri, stored, self._record)
+
+    def _keep_removed(self, ids: set[str]) -> None:
+        self._store.change_setting(_REMOVED, json.dumps(sorted(ids), ensure_ascii=False))
 
     def _prune(self, found: FoundPhotos) -> int:
         missing = self._store.files().keys() - {photo.id for photo in found.photos}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,6 +60,16 @@ class FoundPhotos:
     notes: list[str]
     root: Path | None = None
     unreadable: frozenset[str] = frozenset()
+
+    def without(self, removed: Collection[str]) -> FoundPhotos:
+        """Return all but the photos that were removed from the gallery for good, and note those."""
+        kept = [photo for photo in self.photos if photo.id not in removed]
+        count = len(self.photos) - len(kept)
+        if not count:
+            return self
+        photos = "removed photo stays" if count == 1 else "removed photos stay"
+        note = f"{count:,} {photos} removed; `tmcir gallery restore` asks them back"
+        return replace(self, photos=kept, notes=[*self.notes, note])
 
     def may_still_have(self, name: str) -> bool:
         """Return whether a photo that was not found may be there all the same.

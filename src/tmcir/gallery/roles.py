@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
+from tmcir.core.errors import unknown_choice
+from tmcir.gallery.columns import plain_name
+from tmcir.gallery.stores.base import ColumnKind
 from tmcir.gallery.summaries import ColumnSummary
 
 # Names that people give such columns, best first: letters and digits only, lower case.
@@ -45,6 +48,26 @@ class Roles:
     link: str | None = None
     price: str | None = None
     group: str | None = None
+
+    def or_else(self, others: Roles) -> Roles:
+        """Return these roles, and the others' where there is none."""
+        chosen = {name: value for name, value in asdict(self).items() if value is not None}
+        return replace(others, **chosen)
+
+
+def named_roles(roles: Roles, columns: Mapping[str, ColumnKind]) -> Roles:
+    """Return roles with the names by which the gallery has their columns.
+
+    Raises:
+        TMCIRError: There is no such column.
+    """
+    stored = {plain_name(name).lower(): name for name in columns}
+    found: dict[str, str | None] = {}
+    for role, given in asdict(roles).items():
+        found[role] = None if given is None else stored.get(plain_name(given).lower())
+        if given is not None and found[role] is None:
+            raise unknown_choice(f"{role} column", given, columns)
+    return Roles(**found)
 
 
 def guess_roles(columns: Sequence[ColumnSummary]) -> Roles:

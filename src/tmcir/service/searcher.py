@@ -168,7 +168,8 @@ class Searcher:
 
     async def roles(self) -> Roles:
         """Return which columns name a product, lead to it, and so on."""
-        return guess_roles(await self.summaries())
+        guessed = guess_roles(await self.summaries())
+        return (await self.read(self.gallery.chosen_roles)).or_else(guessed)
 
     async def sample(self, limit: int) -> list[Item]:
         """Return at most ``limit`` photos that differ from one another, to start from."""

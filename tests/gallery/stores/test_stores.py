@@ -96,6 +96,18 @@ def test_rows_are_read_as_they_were_written(uri: str) -> None:
     assert (info.precision, info.index) == ("float32", "")
 
 
+def test_settings_are_kept_beside_the_rows(uri: str) -> None:
+    store = open_store(uri)
+    fill(store, rows(0, 3))
+    assert store.setting("a") is None
+    store.change_setting("a", "it's one")
+    store.change_setting("b", "two")
+    store.change_setting("a", "größe")
+    again = open_store(uri)
+    assert (again.setting("a"), again.setting("b"), again.setting("c")) == ("größe", "two", None)
+    assert len(again) == 3
+
+
 def test_insert_keeps_update_changes_and_remove_removes(uri: str) -> None:
     store = open_store(uri)
     fill(store, rows(0, 10))

@@ -211,6 +211,14 @@ class Store(ABC):
         """Return the JPEG files of some rows by id; ids that are not there are ignored."""
 
     @abstractmethod
+    def setting(self, name: str) -> str | None:
+        """Return a text that is kept beside the rows; None where there is none of that name."""
+
+    @abstractmethod
+    def change_setting(self, name: str, value: str) -> None:
+        """Keep a text beside the rows, in place of one of the same name."""
+
+    @abstractmethod
     def info(self) -> StoreInfo:
         """Return what the store says of itself."""
 

@@ -47,6 +47,7 @@ from tmcir.gallery.stores.where import check_where
 #: Version of what is written; a gallery without one is of version 1.
 FORMAT = "1"
 _TABLE = "images"
+_SETTINGS = "settings"
 _LOCK = ".lock"
 _FORMAT, _MODEL = "tmcir.format", "tmcir.model"
 _INDEX = "IVF_HNSW_SQ"
@@ -247,6 +248,33 @@ class LanceStore(Store):
     def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
         found = self._read(["id", _THUMBNAIL], _is_one_of(ids)).to_pylist()
         return {row["id"]: row[_THUMBNAIL] for row in found}
+
+    def setting(self, name: str) -> str | None:
+        with _plain_errors(f"{self._uri}: this gallery cannot be read"):
+            settings = self._settings()
+            if settings is None:
+                return None
+            where = f"name = '{name}'"
+            found = settings.search().where(where).select(["value"]).to_arrow()["value"].to_pylist()
+        return found[0] if found else None
+
+    def change_setting(self, name: str, value: str) -> None:
+        with self._writing():
+            rows = pa.table({"name": [name], "value": [value]})
+            settings = self._settings()
+            if settings is None:
+                lancedb.connect(self._uri).create_table(_SETTINGS, rows)
+            else:
+                merge = settings.merge_insert("name").when_matched_update_all()
+                merge.when_not_matched_insert_all().execute(rows)
+
+    def _settings(self) -> Any:
+        try:
+            return lancedb.connect(self._uri).open_table(_SETTINGS)
+        except ValueError as error:
+            if "not found" in str(error):
+                return None  # nothing was kept yet
+            raise
 
     def info(self) -> StoreInfo:
         half = self._table.schema.field("vector").type.value_type == pa.float16()

@@ -230,6 +230,13 @@ class MilvusStore(Store):
         found = self._by_id(ids, ["id", _THUMBNAIL])
         return {name: base64.b64decode(row[_THUMBNAIL]) for name, row in found.items()}
 
+    def setting(self, name: str) -> str | None:
+        return self._properties().get(f"tmcir.{name}")
+
+    def change_setting(self, name: str, value: str) -> None:
+        with self._writing():
+            self._client.alter_collection_properties(self._name, {f"tmcir.{name}": value})
+
     def info(self) -> StoreInfo:
         index = self._index()
         approximate = index["index_type"] != "FLAT"
