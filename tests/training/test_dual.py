@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import tmcir
-from tests.tiny import FUSION
+from tests.tiny import FUSION, METHODS
 from tests.tiny_encoders import SIDE, save_bert, save_vision
 from tests.training.test_run import write_recipe
 from tmcir.core.errors import TMCIRError
@@ -24,6 +24,11 @@ HEADS = {
     "text_hidden": 16,
     "text_length": 12,
 }
+
+
+@pytest.fixture
+def photos(catalogue: Path) -> list[Path]:
+    return sorted((catalogue / "images").iterdir())[:4]
 
 
 @pytest.fixture
@@ -81,7 +86,7 @@ def test_heads_have_a_rate_of_their_own(dual: dict[str, Any]) -> None:
     from tmcir.models import TMCIR
     from tmcir.models.encoders.dual import DualEncoder, DualSource
 
-    model = TMCIR(DualEncoder.from_parts(DualSource(**dual), []), "tirg")
+    model = TMCIR(DualEncoder.from_parts(DualSource(**dual), []), "tmcir", FUSION)
     settings = FuseSettings(
         learning_rate=0.1, tower_learning_rate=0.01, head_learning_rate=0.05, weight_decay=0.5
     )
@@ -96,4 +101,25 @@ def test_heads_have_a_rate_of_their_own(dual: dict[str, Any]) -> None:
     assert rates[id(encoder.text_head.tokens.bias)] == (0.05, 0.0)
     assert rates[id(encoder.text.embeddings.word_embeddings.weight)] == (0.01, 0.5)
     assert rates[id(encoder.logit_scale)] == (0.1, 0.0)
-    assert rates[id(model.composer.gate.weight)] == (0.1, 0.5)
+    assert rates[id(model.get_parameter("composer.output.weight"))] == (0.1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("method", "trains_method"), [("tmcir", True), ("tmcir", False), ("gate", True)]
+)
+def test_all_that_is_trained_gets_a_gradient(
+    dual: dict[str, Any], photos: list[Path], method: str, trains_method: bool
+) -> None:
+    """Several processes would wait for one that never comes."""
+    from tmcir.models import TMCIR
+    from tmcir.models.encoders.dual import DualEncoder, DualSource
+
+    model = TMCIR(DualEncoder.from_parts(DualSource(**dual), []), method, METHODS[method])
+    model.composer.requires_grad_(trains_method)
+    parameter_groups(model, FuseSettings())
+    image = model.encoder.image_features(model.preprocess(photos))
+    text = model.encoder.text_features(model.encoder.tokenize(["in red"] * len(photos)))
+    query = model(image, text).query if trains_method else text.pooled
+    ((query @ image.pooled.T) * model.encoder.logit_scale.exp()).diagonal().sum().backward()
+    named = model.named_parameters()
+    assert [name for name, one in named if one.requires_grad and one.grad is None] == []

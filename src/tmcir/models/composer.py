@@ -93,6 +93,8 @@ class Composer(nn.Module, ABC):
         title: The method's name and its source; for model cards.
         Settings: The settings that recipes and saved models may give. Saved models hold the value
             of each, so that a changed default never changes a saved model.
+        reads_tokens: Whether image or text tokens are read; False leaves projections that only
+            tokens need untrained.
 
     Example::
 
@@ -113,6 +115,7 @@ class Composer(nn.Module, ABC):
 
     title: ClassVar[str]
     Settings: ClassVar[type[ComposerSettings]] = ComposerSettings
+    reads_tokens: ClassVar[bool] = True
 
     @classmethod
     def for_encoder(cls, encoder: Encoder, settings: Any) -> Self:

@@ -179,6 +179,10 @@ def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, An
         )
     for name in encoder.head_names:
         encoder.get_submodule(name).requires_grad_(head_rate > 0)
+    if not (model.composer.reads_tokens and any(_trained(model.composer))):
+        # Several processes would wait for gradients that never come.
+        for name in encoder.token_names:
+            encoder.get_submodule(name).requires_grad_(False)
     encoder.logit_scale.requires_grad_(True)
     heads = {id(one) for name in encoder.head_names for one in _parameters(encoder, name)}
     towers = {id(one) for one in encoder.parameters()} - heads - {id(encoder.logit_scale)}
@@ -196,6 +200,10 @@ def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, An
         }
         for (own, matrix), parameters in groups.items()
     ]
+
+
+def _trained(module: nn.Module) -> list[bool]:
+    return [parameter.requires_grad for parameter in module.parameters()]
 
 
 def _parameters(module: nn.Module, name: str) -> list[nn.Parameter]:

@@ -40,6 +40,7 @@ class Combiner(Composer):
     """
 
     title = "the Combiner of CLIP4Cir (https://arxiv.org/abs/2308.11485)"
+    reads_tokens = False
 
     class Settings(ComposerSettings):
         """The Combiner of CLIP4Cir, arXiv 2308.11485."""

@@ -46,6 +46,7 @@ class Pic2Word(Composer):
     """
 
     title = "Pic2Word (https://arxiv.org/abs/2302.03084)"
+    reads_tokens = False
 
     class Settings(ComposerSettings):
         """Pic2Word, arXiv 2302.03084."""

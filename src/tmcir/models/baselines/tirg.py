@@ -41,6 +41,7 @@ class TIRG(Composer):
     """
 
     title = "TIRG (https://arxiv.org/abs/1812.07119)"
+    reads_tokens = False
 
     class Settings(ComposerSettings):
         """TIRG, arXiv 1812.07119."""

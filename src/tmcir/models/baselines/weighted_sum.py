@@ -30,6 +30,7 @@ class WeightedSum(Composer):
     """
 
     title = "a weighted sum of image and text embedding"
+    reads_tokens = False
 
     class Settings(ComposerSettings):
         """A weighted sum of the pooled embeddings."""

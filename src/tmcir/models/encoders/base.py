@@ -34,12 +34,14 @@ class Encoder(nn.Module, ABC):
         suffix_tokens: Number of special tokens after it.
         head_names: Modules that are trained from nothing, at the rate of the method and not of the
             pretrained towers.
+        token_names: Those of their layers that only tokens need.
         lora_targets: Names of the layers in ``towers`` that low-rank adapters go into, or a regular
             expression of their whole names.
     """
 
     family: ClassVar[str]
     head_names: ClassVar[tuple[str, ...]] = ()
+    token_names: ClassVar[tuple[str, ...]] = ()
     lora_targets: ClassVar[tuple[str, ...] | str] = ("q_proj", "k_proj", "v_proj", "out_proj")
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, preprocessor: ImagePreprocessor) -> None:

@@ -98,6 +98,7 @@ class DualEncoder(Encoder):
 
     family = "dual"
     head_names = ("image_head", "text_head")
+    token_names = ("image_head.tokens", "text_head.tokens")
     lora_targets = (*Encoder.lora_targets, "query", "key", "value")
 
     def __init__(

@@ -86,6 +86,7 @@ class GatedSum(Composer):
     """
 
     title = "a gated sum of image and text embedding"
+    reads_tokens = False
 
     class Settings(ComposerSettings):
         """The gate of adaptive token fusion alone, METHOD.md section 4."""
