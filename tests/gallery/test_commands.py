@@ -9,6 +9,7 @@ import pytest
 import tmcir.models
 from tests.commands import run
 from tests.gallery.fake import FakeModel, draw_photos
+from tmcir.gallery import Gallery
 
 
 @pytest.fixture
@@ -72,6 +73,18 @@ def test_search_from_a_photo_of_the_gallery(shop: Path, capsys: pytest.CaptureFi
         [str(hit["rank"]), hit["id"]] for hit in whole[1:]
     ]
     assert "more like 002.png" in (shop / "a.html").read_text()
+
+
+def test_search_with_terms(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    rest = ["--term", "a: b:2", "--term", "red", "--not", "buttons", "-k", "3", "--json"]
+    assert run("search", "shop", "--text", "x", *rest) == 0
+    found = [hit["id"] for hit in json.loads(capsys.readouterr().out)]
+    terms = [("a: b", 2.0), ("red", 1.0), ("buttons", -0.5)]
+    opened = Gallery.open("shop", FakeModel(identity="model"))
+    assert found == [hit.id for hit in opened.search(text="x", terms=terms, k=3)]
+    assert run("search", "shop", "--term", "a:b") == 2
+    assert "--term a:b: write TEXT:WEIGHT" in capsys.readouterr().err
 
 
 def test_search_folds_duplicates(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

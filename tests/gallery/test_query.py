@@ -16,7 +16,7 @@ from PIL import Image
 from tests.gallery.fake import FakeModel, draw_photos
 from tmcir.core.errors import TMCIRError, UnknownItemError
 from tmcir.core.images import jpeg_thumbnail
-from tmcir.gallery import Gallery, Query, duplicates
+from tmcir.gallery import Gallery, Query, Term, duplicates
 from tmcir.gallery.duplicates import deduplicate
 from tmcir.gallery.photos import thumbnail_side
 from tmcir.gallery.stores.base import Neighbours, unit
@@ -91,6 +91,51 @@ def test_many_queries_are_one_call_a_kind(
     assert calls[0] == ("compose", 2)  # which in the fake calls both towers
     assert calls[3:] == [("encode_images", 2), ("encode_texts", 2)]
     assert gallery.embed([]).shape == (0, 48)
+
+
+def test_terms_by_hand(gallery: Gallery, photos: Path) -> None:
+    model = FakeModel()
+    base, belt = model.encode_texts(["a dress", "a belt"]).numpy().astype(np.float64)
+    image = model.encode_images([photos / "002.png"]).numpy()[0].astype(np.float64)
+    stored = gallery.embed([Query(item="001.png")])[0].astype(np.float64)
+    terms = (
+        Term(-0.5, text=" a belt "),
+        Term(0.25, image=photos / "002.png"),
+        Term(2, item="001.png"),
+    )
+    expected = base - 0.5 * belt + 0.25 * image + 2 * stored
+    queries = [Query(text="a dress", terms=terms), Query(text="a belt"), Query(terms=terms[1:2])]
+    moved, other, alone = gallery.embed(queries)
+    np.testing.assert_allclose(moved, expected / np.linalg.norm(expected), atol=1e-6)
+    np.testing.assert_allclose(other, belt, atol=1e-6)
+    np.testing.assert_allclose(alone, image, atol=1e-6)
+    pairs = [("a belt", -0.5), (photos / "002.png", 0.25), terms[2]]
+    hits = gallery.search(text="a dress", terms=pairs, k=20)
+    assert hits == gallery.find(moved, 20)
+    with pytest.raises(TMCIRError, match="cancel each other out"):
+        gallery.search(text="a belt", terms=[("a belt", -1.0)])
+
+
+@pytest.mark.parametrize(
+    ("terms", "reason"),
+    [
+        ([("a", -1.0)], "terms with negative weights need something to start from"),
+        ([("a", 0)], "must lie between -10 and 10 and not be 0, but is 0"),
+        ([("a", float("nan"))], "but is nan"),
+        ([("a", 11)], "but is 11"),
+        ([("a", "1")], "but is 1"),
+        ([(" ", 1)], "a term without a text"),
+        ([("a" * 2001, 1)], "2,001 characters"),
+        ([("a", 1)] * 17, "17 terms; at most 16"),
+        ([Term(1)], "a text, an image or an item"),
+        ([Term(1, "a", item="b")], "a text, an image or an item"),
+        (["green shirt"], "a term is a pair such as"),
+        ([Term(1, item="none.png")], r"no photo 'none\.png'"),
+    ],
+)
+def test_bad_terms(gallery: Gallery, terms: list[Any], reason: str) -> None:
+    with pytest.raises(TMCIRError, match=reason):
+        gallery.search(terms=terms)
 
 
 def test_examples_by_hand(gallery: Gallery) -> None:

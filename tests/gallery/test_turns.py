@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmcir.core.errors import TMCIRError
-from tmcir.gallery import Query, to_query
+from tmcir.gallery import Query, Term, to_query
 from tmcir.gallery.query import MAXIMUM_EXAMPLES, MAXIMUM_TEXT
 from tmcir.gallery.turns import MAXIMUM_TEXTS, MAXIMUM_TURNS
 
@@ -87,3 +87,12 @@ def test_what_came_before_the_last_start_changes_nothing(trail: list[Query]) -> 
     whole = to_query([start, *(Query(text=turn.text) for turn in trail)])
     assert len(whole.text.split(", start")[0]) <= MAXIMUM_TEXTS * 6
     assert not set(query.more_like) & set(query.less_like)
+
+
+def test_terms_add_up_and_the_last_weight_counts() -> None:
+    trail = [
+        Query(text="a", terms=(Term(1, "old"),)),
+        Query(item="a", terms=(Term(-0.5, "belt"), Term(1, item="b"))),
+        Query(text="longer", terms=(Term(-1, "belt"),)),
+    ]
+    assert to_query(trail).terms == (Term(1, item="b"), Term(-1, "belt"))

@@ -11,9 +11,10 @@ import typer
 from tmcir.cli.gallery import open_gallery
 from tmcir.cli.options import ExactUpTo, GalleryAddress, GalleryModel, Json, ModelName
 from tmcir.cli.output import print_json
+from tmcir.core.errors import TMCIRError
 
 if TYPE_CHECKING:
-    from tmcir.gallery import Hit
+    from tmcir.gallery import Hit, Term
 
 
 def search(
@@ -34,6 +35,13 @@ def search(
     ] = None,
     more_like: Annotated[
         list[str] | None, typer.Option(help="Id of a photo to be more like; may be given again.")
+    ] = None,
+    term: Annotated[
+        list[str] | None,
+        typer.Option(help="Further text with a weight, as TEXT:WEIGHT; may be given again."),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--not", help="Text to be without; may be given again.")
     ] = None,
     less_like: Annotated[
         list[str] | None, typer.Option(help="Id of a photo to be less like; may be given again.")
@@ -56,7 +64,15 @@ def search(
     from tmcir.gallery import Query
 
     opened = open_gallery(gallery, model, False, exact_up_to=exact_up_to)
-    query = Query(image, item, text or "", balance, tuple(more_like or ()), tuple(less_like or ()))
+    query = Query(
+        image=image,
+        item=item,
+        text=text or "",
+        balance=balance,
+        more_like=tuple(more_like or ()),
+        less_like=tuple(less_like or ()),
+        terms=_terms(term or [], without or []),
+    )
     query.check()
     hits = opened.find(
         opened.embed([query])[0], k, where=where, offset=offset, deduplicate=deduplicate
@@ -73,6 +89,21 @@ def search(
         typer.echo("no photo fits", err=True)
     if html is not None:
         typer.echo(f"page: {html}", err=True)
+
+
+def _terms(given: list[str], without: list[str]) -> tuple[Term, ...]:
+    """Return the terms of ``--term TEXT:WEIGHT`` and ``--not TEXT``."""
+    from tmcir.gallery import Term
+    from tmcir.gallery.query import WITHOUT_WEIGHT
+
+    terms: list[Term] = []
+    for one in given:
+        text, colon, weight = one.rpartition(":")
+        try:
+            terms.append(Term(float(weight), text) if colon else Term(1.0, one))
+        except ValueError:
+            raise TMCIRError(f"--term {one}: write TEXT:WEIGHT, such as buttons:-0.5") from None
+    return (*terms, *(Term(WITHOUT_WEIGHT, text) for text in without))
 
 
 def _print_hits(hits: list[Hit]) -> None:

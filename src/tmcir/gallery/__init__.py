@@ -5,7 +5,7 @@ from tmcir.gallery.conditions import OPERATORS, Condition, to_where
 from tmcir.gallery.gallery import Gallery
 from tmcir.gallery.indexing import AddReport
 from tmcir.gallery.model import EmbeddingModel
-from tmcir.gallery.query import Query
+from tmcir.gallery.query import Query, Term
 from tmcir.gallery.results import GalleryInfo, Hit, Item
 from tmcir.gallery.roles import Roles
 from tmcir.gallery.stores.base import ModelRecord
@@ -24,6 +24,7 @@ __all__ = [
     "Query",
     "Roles",
     "Sort",
+    "Term",
     "to_query",
     "to_where",
 ]

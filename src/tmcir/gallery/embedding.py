@@ -1,4 +1,4 @@
-"""From queries to vectors: references found, each kind encoded as one batch, examples mixed in."""
+"""From queries to vectors: each kind encoded as one batch, then moved by terms and examples."""
 
 from __future__ import annotations
 
@@ -60,12 +60,25 @@ def embed(model: EmbeddingModel, store: Store, queries: Sequence[Query]) -> NDAr
                 [queries[row].balance for row in composed],
             )
         )
-    if images:
-        sources = [reference(store, model.image_size, queries[row]) for row in images]
-        base[images] = _array(model.encode_images(sources))
-    if texts_only:
-        base[texts_only] = _array(model.encode_texts([texts[row] for row in texts_only]))
-    return move(base, queries, stored)
+    sources = [reference(store, model.image_size, queries[row]) for row in images]
+    terms = [term for query in queries for term in query.terms]
+    own_images = [term.image for term in terms if term.image is not None]
+    own_texts = [term.text.strip() for term in terms if term.text is not None]
+    vectors: dict[int, NDArray[np.float32]] = {}  # of terms, by their place
+    if images or own_images:
+        encoded = _array(model.encode_images([*sources, *own_images]))
+        base[images] = encoded[: len(images)]
+        places = [place for place, term in enumerate(terms) if term.image is not None]
+        vectors.update(zip(places, encoded[len(images) :], strict=True))
+    if texts_only or own_texts:
+        encoded = _array(model.encode_texts([*(texts[row] for row in texts_only), *own_texts]))
+        base[texts_only] = encoded[: len(texts_only)]
+        places = [place for place, term in enumerate(terms) if term.text is not None]
+        vectors.update(zip(places, encoded[len(texts_only) :], strict=True))
+    for place, term in enumerate(terms):
+        if term.item is not None:
+            vectors[place] = stored[term.item]
+    return move(base, queries, stored, [vectors[place] for place in range(len(terms))])
 
 
 def reference(store: Store, image_size: int, query: Query) -> ImageSource:
@@ -105,7 +118,8 @@ def _stored_vectors(store: Store, queries: Sequence[Query]) -> dict[str, NDArray
     """Return the vectors [D] of all photos that queries name, by id."""
     named: dict[str, None] = {}
     for query in queries:
-        own = () if query.item is None else (query.item,)
+        own = [] if query.item is None else [query.item]
+        own += [term.item for term in query.terms if term.item is not None]
         named.update(dict.fromkeys((*own, *query.more_like, *query.less_like)))
     if not named:
         return {}
@@ -125,12 +139,14 @@ def move(
     base: NDArray[np.float32],
     queries: Sequence[Query],
     vectors: Mapping[str, NDArray[np.float32]],
+    terms: Sequence[NDArray[np.float32]] = (),
 ) -> NDArray[np.float32]:
-    """Move queries towards and away from their examples, as Rocchio's relevance feedback does.
+    """Move queries towards and away from terms and examples, as Rocchio's feedback does.
 
-    q' = normalise(q + 0.75 mean(more_like) - 0.25 mean(less_like)), where every vector is a unit
-    vector and q is left out of a query that has examples only. The weights are the usual ones:
-    an example weighs less than the query, and a counter-example less than an example.
+    q' = normalise(q + sum_i w_i t_i + 0.75 mean(more_like) - 0.25 mean(less_like)), where every
+    vector is a unit vector and q is left out of a query without image and text. The weights of
+    examples are the usual ones: an example weighs less than the query, and a counter-example less
+    than an example.
     Source: Rocchio 1971; Manning, Raghavan and Schuetze, Introduction to Information Retrieval,
     section 9.1.1.
 
@@ -138,6 +154,7 @@ def move(
         base: float32 [N, D], unit vectors of image and text; zero where a query has neither.
         queries: N queries.
         vectors: Unit vectors [D] of all examples by id.
+        terms: Unit vectors [D] of the terms of all queries, in their order.
 
     Returns:
         float32 [N, D], L2-normalised.
@@ -146,10 +163,15 @@ def move(
         QueryError: The examples of a query cancel each other out.
     """
     moved = base.astype(np.float64)
+    term_vectors = iter(terms)
     for row, query in enumerate(queries):
+        for term in query.terms:
+            moved[row] += term.weight * next(term_vectors)  # [D]
         for ids, weight in ((query.more_like, MORE_WEIGHT), (query.less_like, -LESS_WEIGHT)):
             if ids:
                 moved[row] += weight * np.mean([vectors[name] for name in ids], axis=0)  # [D]
     if (np.linalg.norm(moved, axis=1) < _CANCELLED).any():
-        raise QueryError("the photos to be more like and less like cancel each other out")
+        raise QueryError(
+            "the terms and the photos to be more like and less like cancel each other out"
+        )
     return unit(moved)

@@ -29,7 +29,7 @@ from tmcir.gallery.model import (
     record_of,
 )
 from tmcir.gallery.photos import FoundPhotos, find_photos
-from tmcir.gallery.query import ImageSource, Query
+from tmcir.gallery.query import ImageSource, Query, Term
 from tmcir.gallery.results import GalleryInfo, Hit, Item
 from tmcir.gallery.roles import Roles, guess_roles, named_roles
 from tmcir.gallery.searching import (
@@ -449,6 +449,7 @@ class Gallery:
         item: str | None = None,
         more_like: Sequence[str] = (),
         less_like: Sequence[str] = (),
+        terms: Sequence[Term | tuple[ImageSource, float]] = (),
         offset: int = 0,
         deduplicate: bool = False,
     ) -> list[Hit]:
@@ -467,6 +468,8 @@ class Gallery:
             item: Id of a photo of the gallery, as the reference in place of ``image``.
             more_like: Ids of photos of the gallery; results move towards them.
             less_like: Ids of photos of the gallery; results move away from them.
+            terms: Further texts (``str``) and images (paths, PIL images), each with a weight, such
+                as ``("buttons", -0.5)``; `Term` names a photo of the gallery.
             offset: Results to skip before the first: page 3 of 20 has the offset 40.
             deduplicate: Show photos with equal bytes, or nearly equal vectors and pixels, once;
                 see `tmcir.gallery.duplicates.deduplicate`.
@@ -479,7 +482,15 @@ class Gallery:
         """
         if isinstance(more_like, str) or isinstance(less_like, str):
             raise TMCIRError("more_like and less_like take lists of ids, not one text")
-        query = Query(image, item, text or "", balance, tuple(more_like), tuple(less_like))
+        query = Query(
+            image=image,
+            item=item,
+            text=text or "",
+            balance=balance,
+            more_like=tuple(more_like),
+            less_like=tuple(less_like),
+            terms=tuple(map(Term.of, terms)),
+        )
         query.check()
         check_page(k, offset)
         self._require()

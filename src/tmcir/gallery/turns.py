@@ -18,6 +18,7 @@ already shows them. Any other turn *continues* the query:
   one vector hardly distinguishes more.
 - Its examples are added to the earlier ones; a photo named on both sides counts where it was
   named last. The latest `MAXIMUM_EXAMPLES` of each side are kept.
+- Its terms are added to the earlier ones; a term that is named again counts with its last weight.
 - Its balance is the query's.
 """
 
@@ -26,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tmcir.core.errors import TMCIRError
-from tmcir.gallery.query import MAXIMUM_EXAMPLES, MAXIMUM_TEXT, Query
+from tmcir.gallery.query import MAXIMUM_EXAMPLES, MAXIMUM_TERMS, MAXIMUM_TEXT, Query, Term
 
 #: Longest trail.
 MAXIMUM_TURNS = 50
@@ -61,6 +62,7 @@ def to_query(turns: Sequence[Query]) -> Query:
         balance=current[-1].balance,
         more_like=more,
         less_like=less,
+        terms=_terms(current),
     )
     query.check()
     return query
@@ -78,6 +80,16 @@ def _joined(texts: Sequence[str]) -> str:
         if len(joined) <= MAXIMUM_TEXT:
             return joined
         chosen.pop()
+
+
+def _terms(turns: Sequence[Query]) -> tuple[Term, ...]:
+    latest: dict[object, Term] = {}
+    for turn in turns:
+        for term in turn.terms:
+            key = (term.text, term.item, id(term.image))
+            latest.pop(key, None)
+            latest[key] = term
+    return tuple(latest.values())[-MAXIMUM_TERMS:]
 
 
 def _examples(turns: Sequence[Query]) -> tuple[tuple[str, ...], tuple[str, ...]]:
