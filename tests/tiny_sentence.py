@@ -1,4 +1,8 @@
-"""A tiny sentence-transformers model that reads an image with a text."""
+"""Tiny sentence-transformers models that read an image with a text.
+
+One is a module of its own, whose embeddings can be worked out; the other is a LLaVA, of the classes
+that published models have.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,19 @@ import numpy as np
 import sentence_transformers
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import InputModule
+from sentence_transformers.base.modules import InputModule, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 SIDE, LETTERS, SIZE = 4, 26, 8
 
@@ -96,3 +111,57 @@ def save_composed(folder: Path, reader: type[TinyReader] = TinyReader) -> Path:
     )
     model.save_pretrained(str(folder))
     return folder
+
+
+_CHAT = (
+    "{% for message in messages %}{{ message['role'] }}: {% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endfor %}"
+)
+
+
+def save_llava(folder: Path) -> Path:
+    """Write a LLaVA of one layer as an embedding model, such as BGE-VL-MLLM is."""
+    special = ["<pad>", "<unk>", "<s>", "</s>", "<image>"]
+    tokens = [*special, *(chr(code) for code in range(32, 127))]
+    numbered = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordLevel(numbered, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    square = {"height": 16, "width": 16}
+    LlavaProcessor(
+        CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size=square),
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer,
+            pad_token="<pad>",
+            unk_token="<unk>",
+            bos_token="<s>",
+            eos_token="</s>",
+            extra_special_tokens={"image_token": "<image>"},
+        ),
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        chat_template=_CHAT,
+        image_token="<image>",
+        num_additional_image_tokens=1,
+    ).save_pretrained(folder / "llava")
+    shape: dict[str, Any] = {
+        "hidden_size": SIZE,
+        "intermediate_size": SIZE,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**shape, image_size=16, patch_size=8),
+        text_config=LlamaConfig(**shape, num_key_value_heads=2, vocab_size=len(tokens)),
+        image_token_index=numbered["<image>"],
+        vision_feature_layer=-1,
+    )
+    torch.manual_seed(0)
+    LlavaForConditionalGeneration(config).save_pretrained(folder / "llava")
+    model = SentenceTransformer(
+        modules=[Transformer(str(folder / "llava")), Pooling(SIZE, "lasttoken")],
+        prompts={"query": "find ", "document": ""},
+        device="cpu",
+    )
+    model.save_pretrained(str(folder / "model"))
+    return folder / "model"

@@ -83,6 +83,21 @@ def test_an_explanation_says_how_close_the_query_is_to_both(
     assert (explanation.gate, explanation.merged) == (None, None)
 
 
+def test_a_published_class_is_read_by_its_own_processor(photos: list[Path], tmp_path: Path) -> None:
+    from tests.tiny_sentence import save_llava
+
+    folder = save_llava(tmp_path)
+    model: Any = tmcir.load(folder, device="cpu")
+    assert isinstance(model, ComposedModel)
+    queries = model.compose(photos[:2], TEXTS[:2])
+    assert queries.shape == (2, model.embedding_size) and queries.isfinite().all()
+    assert not queries[0].allclose(queries[1], atol=1e-4)
+    assert not queries.allclose(model.encode_images(photos[:2]), atol=1e-4)
+    again: Any = tmcir.load(folder, device="cpu")
+    assert again.identity == model.identity
+    torch.testing.assert_close(again.compose(photos[:2], TEXTS[:2]), queries)
+
+
 def test_its_identity_is_that_of_its_weights(model: ComposedModel, folder: Path) -> None:
     again: Any = tmcir.load(folder, device="cpu")
     assert again.identity == model.identity
