@@ -363,6 +363,12 @@ def test_missing_folder_and_pipe(tmp_path: Path) -> None:
     assert check_image(tmp_path / "pipe.jpg") == "not a regular file"
 
 
+@pytest.mark.parametrize("address", ["https://example.com/a.jpg", "s3://shop/a.jpg"])
+def test_an_address_is_no_file(address: str) -> None:
+    with pytest.raises(ImageError, match="is an address, and images are read from files"):
+        read_image(Path(address))
+
+
 def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(photo(), tmp_path / "a.jpg")
 

@@ -56,7 +56,7 @@ def test_search_json_is_all_there_is_on_stdout(
     hits = json.loads(capsys.readouterr().out)
     assert [hit["rank"] for hit in hits] == [1, 2]
     assert {hit["id"] for hit in hits} == {"shoes/000.png", "001.png"}
-    assert set(hits[0]) == {"rank", "score", "id", "path", "metadata", "duplicates"}
+    assert set(hits[0]) == {"rank", "score", "id", "path", "metadata", "duplicates", "grouped"}
     assert Path(hits[0]["path"]).is_file() and set(hits[0]["metadata"]) == {"colour", "year"}
     assert "in red" in (shop / "a.html").read_text()
 

@@ -75,7 +75,8 @@ def index(
     if as_json:
         print_json({"photos": len(opened), **dataclasses.asdict(report)})
         return
-    _print_report(f"{gallery}: {len(opened):,} photos", report, prune)
+    photos_in_it = "1 photo" if len(opened) == 1 else f"{len(opened):,} photos"
+    _print_report(f"{gallery}: {photos_in_it}", report, prune)
 
 
 def _print_report(head: str, report: AddReport, prune: bool) -> None:

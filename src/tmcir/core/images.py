@@ -30,6 +30,7 @@ MAXIMUM_BYTES = 256 * 1024 * 1024
 MAXIMUM_ASPECT = 200
 
 _PILLOW = re.compile(r"PIL\.")
+_ADDRESS = re.compile(r"(https?|ftp|s3|gs|data):", re.IGNORECASE)
 _FILTER_LOCK = threading.Lock()
 
 
@@ -178,6 +179,8 @@ def _open(stream: BinaryIO) -> Image.Image:
 
 
 def _read_file(path: Path, sides: Sequence[int | None], maximum_pixels: int) -> list[Image.Image]:
+    if _ADDRESS.match(str(path)) and not path.exists():  # a path has lost one of its slashes
+        raise ImageError("is an address, and images are read from files: download it first")
     check_file(path)
     with path.open("rb") as stream:
         return _read_stream(stream, sides, maximum_pixels)
