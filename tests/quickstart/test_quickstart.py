@@ -19,7 +19,7 @@ from tmcir.quickstart import Plan, QuickstartReport, quickstart
 from tmcir.quickstart.answers import KINDS, answer, choose_queries
 from tmcir.quickstart.figures import COLUMNS, table
 from tmcir.quickstart.garments import write_garments
-from tmcir.quickstart.run import COMPARED, PAGE
+from tmcir.quickstart.run import PAGE
 from tmcir.rendered.catalogue import RenderedCatalogue
 
 
@@ -80,8 +80,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> Quickst
 
 def test_leaves_a_model_a_gallery_and_a_page(undisturbed: QuickstartReport) -> None:
     page = undisturbed.page.read_text(encoding="utf-8")
-    assert COMPARED == ("model", "sum", "image", "text")
-    assert [report.method for report in undisturbed.reports] == ["tmcir", *COMPARED[1:]]
+    methods = [report.method for report in undisturbed.reports]
+    assert methods == ["after", "before", "sum", "image", "text"]
+    before, after = (undisturbed.reports[row].score for row in (1, 0))
+    value, low, high = undisturbed.gain
+    assert value == pytest.approx(after - before, abs=1e-4) and low <= value <= high
     assert load(undisturbed.model).method == "tmcir"
     assert page.count("How the query came about") >= 3
     assert "http" not in page.replace("http-equiv", "")

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from tmcir.evaluation import Report
 
-NAMES = {"tmcir": "TMCIR", "sum": "sum", "image": "image only", "text": "text only"}
+NAMES = {
+    "after": "after",
+    "before": "before",
+    "sum": "sum",
+    "image": "image only",
+    "text": "text only",
+}
 COLUMNS = ("mAP@10", "R@1", "R@10", "changed@10", "kept@10")
 
 

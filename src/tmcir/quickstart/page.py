@@ -6,27 +6,29 @@ from collections.abc import Sequence
 
 from tmcir.core.images import thumbnail
 from tmcir.core.pages import render
-from tmcir.evaluation import Report
 from tmcir.models.explanation import explanation_view
 from tmcir.quickstart.answers import Answer
+from tmcir.quickstart.comparison import Comparison
 from tmcir.quickstart.figures import COLUMNS, rows
 
 _SIDE = 224  # pixels
 
 
-def render_page(reports: Sequence[Report], answers: Sequence[Answer]) -> str:
+def render_page(compared: Comparison, answers: Sequence[Answer]) -> str:
     """Return an HTML page that needs nothing else.
 
     Args:
-        reports: One evaluation per method, that of the model's own first.
+        compared: The figures.
         answers: The queries to show.
     """
-    first = reports[0].overall
+    first = compared.reports[0].overall
     return render(
         "tmcir.quickstart",
         "quickstart.html",
         columns=COLUMNS,
-        rows=rows(reports),
+        rows=rows(compared.reports),
+        gain=str(compared.gain),
+        verdict=compared.verdict,
         queries=first.queries,
         gallery=first.gallery,
         answers=[_shown(answer) for answer in answers],
