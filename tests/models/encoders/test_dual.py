@@ -127,6 +127,19 @@ def test_padding_does_not_change_a_text(lite: DualEncoder) -> None:
     assert not lite.text_features(lite.tokenize([""])).mask.any()
 
 
+@torch.no_grad()
+def test_a_text_is_the_same_alone_and_in_a_batch_of_several_groups(lite: DualEncoder) -> None:
+    texts = [TEXTS[number % 5] + " red" * (number % 7) for number in range(150)]
+    together = lite.text_features(lite.tokenize(texts))
+    for row in (0, 6, 77, 149):
+        alone = lite.text_features(lite.tokenize([texts[row]]))
+        torch.testing.assert_close(together.pooled[row], alone.pooled[0], atol=1e-5, rtol=0)
+        own = int(alone.mask[0].sum())
+        torch.testing.assert_close(
+            together.tokens[row, :own], alone.tokens[0, :own], atol=1e-5, rtol=0
+        )
+
+
 def test_calibrated_features_have_mean_zero_and_deviation_one(lite: DualEncoder) -> None:
     seen: list[torch.Tensor] = []
     before = {key: value.clone() for key, value in lite.image_head.state_dict().items()}

@@ -33,6 +33,8 @@ from tmcir.models.preprocessing import Fit, ImagePreprocessor
 from tmcir.runs.settings import Settings
 
 _FIRST_SCALE = math.log(1 / 0.07)  # CLIP's
+# Texts that the text model reads at once.
+_TEXT_GROUP = 64
 
 
 class DualSettings(Settings):
@@ -231,7 +233,7 @@ class DualEncoder(Encoder):
         """Encode tokenised texts."""
         index = torch.arange(tokens.ids.shape[1], device=tokens.ids.device)
         mask = index < tokens.lengths[:, None]  # [N, T]
-        states = self.text(input_ids=tokens.ids, attention_mask=mask.long()).last_hidden_state
+        states = self._text_states(tokens.ids, tokens.lengths)
         pooled, projected = self.text_head(states, mask)
         content = projected[:, self.prefix_tokens : projected.shape[1] - self.suffix_tokens]
         return TextFeatures(
@@ -240,6 +242,22 @@ class DualEncoder(Encoder):
             mask=self.content_mask(tokens, content.shape[1]),
             source=tokens,
         )
+
+    def _text_states(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Run the text model over texts of similar length together, float [N, T, W].
+
+        One long text does not pad a whole batch of short ones: same states, a fraction of the work.
+        """
+        width = ids.shape[1]
+        order = lengths.argsort()
+        parts = []
+        for rows in order.split(_TEXT_GROUP):
+            own = int(lengths[rows].max())
+            mask = torch.arange(own, device=ids.device) < lengths[rows, None]  # [n, own]
+            states = self.text(input_ids=ids[rows, :own], attention_mask=mask.long())
+            parts.append(functional.pad(states.last_hidden_state, (0, 0, 0, width - own)))
+        joined = torch.cat(parts)  # [N, T, W], in that order
+        return joined[order.argsort()]
 
     def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
         """Return the output of what is frozen: of all of the backbone, or of its first stages."""
