@@ -158,6 +158,24 @@ def test_several_processes_share_the_cells(
     assert sum("fuse  step" in log.read_text() for log in logs) == 2
 
 
+def test_interventions_are_measured_where_tokens_are_read(
+    finished: tuple[Path, Results],
+) -> None:
+    cells = {cell.name: cell for cell in finished[1].cells}
+    assert cells["sum"].interventions == cells["image-only"].interventions == {}
+    found = cells["tmcir"].interventions
+    assert found.keys() == {"patches swapped", "W o = 0"}
+    assert found["W o = 0"].keys() == (cells["tmcir"].metrics or {}).keys()
+    assert cells["tmcir"].kinds.keys() == cells["sum"].kinds.keys() != set()
+
+
+def test_queries_that_were_trained_on_are_not_measured(catalogue: Path, tmp_path: Path) -> None:
+    path = write_benchmark(tmp_path, catalogue, SUM, TMCIR, split="train")
+    with pytest.raises(TMCIRError, match="measured queries of fashion-products train are in its"):
+        run_benchmark(load_benchmark(path), seeds=[0])
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_finished_is_an_error(catalogue: Path, tmp_path: Path) -> None:
     broken = {**BROKEN, "overrides": {**BROKEN["overrides"], "stages.align": None}}
     path = write_benchmark(tmp_path, catalogue, broken, compare_with="broken")

@@ -51,7 +51,36 @@ def test_seeds_that_disagree_are_noise_however_many_queries_there_are() -> None:
     # Each seed is sure of itself, and they contradict each other.
     seeds = torch.tensor([[0.30], [0.25], [-0.20]], dtype=torch.float64).expand(3, 5000)
     assert compare([seeds]).verdict == "within noise"
-    assert compare([seeds[:1]]).verdict == "better"  # one seed alone cannot know
+
+
+def test_one_seed_gets_no_verdict() -> None:
+    found = compare([drawn(0.5, seeds=1)])
+    assert found.verdict is None and found.low < found.difference < found.high
+
+
+def test_clusters_are_drawn_whole() -> None:
+    # Two clusters, one all 1 and one all 0, of 3 and 1 queries: a sample has either or both.
+    values = torch.tensor([[1.0, 1.0, 1.0, 0.0]] * 2, dtype=torch.float64)
+    clusters = [torch.tensor([7, 7, 7, 2])]
+    samples = resampled_differences([values], clusters, resamples=500)
+    assert set(samples.tolist()) == {0.0, 0.75, 1.0}
+    assert (samples == 0.75).double().mean().item() == pytest.approx(0.5, abs=0.07)
+
+
+def test_queries_that_are_clusters_of_their_own_change_nothing() -> None:
+    values = drawn(0.1, seeds=2, queries=30)
+    own = resampled_differences([values], [torch.arange(30)], resamples=50)
+    assert own.equal(resampled_differences([values], resamples=50))
+
+
+def test_clusters_of_ten_equal_queries_are_ten_times_as_uncertain() -> None:
+    # Equal queries say nothing new: the variance is that of a tenth of them.
+    once = drawn(0.0, seeds=1, queries=200)
+    ten = once.repeat_interleave(10, dim=1)
+    clusters = [torch.arange(200).repeat_interleave(10)]
+    clustered = resampled_differences([ten], clusters, resamples=4000).var().item()
+    plain = resampled_differences([ten], resamples=4000).var().item()
+    assert clustered / plain == pytest.approx(10, rel=0.15)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])

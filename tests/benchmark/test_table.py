@@ -100,12 +100,32 @@ def test_the_table_word_by_word() -> None:
     assert BALANCE in page
     assert "- TIRG: missing with seed 1: the disk is | full\n" in page
     assert "- gone: missing with seed 0: no; seed 1: no\n" in page
-    assert "by the bootstrap over seeds and queries" in page
+    assert "by the bootstrap over seeds and clusters of queries" in page
 
 
 def test_one_seed_is_said_to_be_one() -> None:
     page = table(replace(RESULTS, seeds=(0,)))
-    assert "those of one seed" in page and "by the bootstrap over queries" in page
+    assert "those of one seed" in page and "by the bootstrap over clusters of queries" in page
+    assert "There is no verdict" in page
+
+
+def test_kinds_of_query_have_a_table_of_their_own() -> None:
+    assert "by kind" not in table(RESULTS)
+    *others, own = RESULTS.cells
+    kinds = {"belt": Mean(40.0, 39.0, 41.0, (39.5, 40.5)), "trim": Mean(5.0, None, None, (5.0,))}
+    page = table(replace(RESULTS, cells=(*others, replace(own, kinds=kinds))))
+    assert "## R@10 by kind of query\n\n|  | belt | trim |\n" in page
+    assert "| TMCIR | 40.0 [39, 41] | 5.0 |" in page
+
+
+def test_interventions_are_columns_where_a_method_reads_tokens() -> None:
+    *others, own = RESULTS.cells
+    swapped = {"patches swapped": {"R@10": Mean(40.0, None, None, (40.0,))}}
+    swapped["W o = 0"] = {"R@10": Mean(51.25, None, None, (51.25,))}
+    page = table(replace(RESULTS, cells=(*others, replace(own, interventions=swapped))))
+    assert "| R@10, patches swapped | R@10, W o = 0 |" in page
+    assert "| - | 40.00 | 51.25 | 5,000 / 5,000 |" in page
+    assert "| worse | - | - | 1,000 / 5,000 |" in page.replace("-2.50 [-4.0, -1.0] ", "")
 
 
 def test_results_come_back_from_their_file(tmp_path: Path) -> None:

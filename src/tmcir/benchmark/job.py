@@ -6,10 +6,10 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any, TextIO
+from typing import TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,16 +19,18 @@ from tmcir.benchmark.plan import JOB, LOG, REPORT, TRAINING, Job
 from tmcir.core.errors import TMCIRError, first_line
 from tmcir.core.files import locked, write_bytes, write_json
 from tmcir.core.json_files import check, read_json
+from tmcir.data.dataset import Dataset, Task
 from tmcir.evaluation import Report, score_weights, validation_score
 from tmcir.evaluation.balance import measure_balance, summarise_balance, swapped_tasks
 from tmcir.evaluation.embedding import OWN_METHOD, Embeddings, embed
+from tmcir.evaluation.interventions import measure_interventions
 from tmcir.evaluation.protocols import Values, rank_answers
 from tmcir.evaluation.scoring import measure_queries, report_of
 from tmcir.models import TMCIR, load
 from tmcir.training import train
 from tmcir.training.run import count_trained
 
-FORMAT = "tmcir-benchmark-cell-1"
+FORMAT = "tmcir-benchmark-cell-2"
 QUERIES = "queries.parquet"
 SECONDS = "seconds.json"
 # Interval of saving the training time: a killed run loses at most this.
@@ -46,6 +48,8 @@ class CellReport:
         trained: Number of weights that the job's own stages trained.
         weights: Number of weights of the model.
         report: The evaluation; None for towers that cells share.
+        interventions: Figures in percent, by intervention and name; empty where a method reads no
+            tokens.
     """
 
     cell: str
@@ -54,6 +58,7 @@ class CellReport:
     trained: int = 0
     weights: int = 0
     report: Report | None = None
+    interventions: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the JSON file, atomically."""
@@ -114,7 +119,7 @@ def read_queries(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     try:
         table = pq.read_table(folder / QUERIES)
         tasks = table["task"].to_pylist()
-        names = [name for name in table.column_names if name not in ("task", "query")]
+        names = [name for name in table.column_names if name not in ("task", "query", "cluster")]
         columns = {
             name: torch.tensor(table[name].to_pylist(), dtype=torch.float64) for name in names
         }
@@ -127,6 +132,22 @@ def read_queries(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     return found
 
 
+def read_clusters(folder: Path) -> dict[str, list[str]]:
+    """Return the cluster of each query of a cell, by task.
+
+    Raises:
+        TMCIRError: The file is missing or broken.
+    """
+    try:
+        table = pq.read_table(folder / QUERIES, columns=["task", "cluster"])
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise TMCIRError(f"{folder / QUERIES}: not readable: {error}") from None
+    found: dict[str, list[str]] = {}
+    for row in table.to_pylist():
+        found.setdefault(row["task"], []).append(row["cluster"])
+    return found
+
+
 def _finish(job: Job) -> CellReport:
     """Measure the model of a job; shared towers have a time only."""
     seconds = _seconds(job.folder / SECONDS)
@@ -136,7 +157,9 @@ def _finish(job: Job) -> CellReport:
     report = _measure(job, model)
     weights = sum(parameter.numel() for parameter in model.parameters())
     trained = 0 if job.recipe is None else count_trained(job.recipe, model)
-    return CellReport(job.cell, job.seed, seconds, trained, weights, report)
+    changed = measure_interventions(model, job.open_dataset(), job.protocol)
+    interventions = changed if job.compose == OWN_METHOD else {}
+    return CellReport(job.cell, job.seed, seconds, trained, weights, report, interventions)
 
 
 def _measure(job: Job, model: TMCIR) -> Report:
@@ -149,7 +172,7 @@ def _measure(job: Job, model: TMCIR) -> Report:
     method = model.method if job.compose == OWN_METHOD else job.compose
     report = report_of(measured, dataset, job.protocol, model.name, method)
     rows = [
-        _rows(embeddings, task, {**values, **leaning})
+        _rows(embeddings, dataset, task, {**values, **leaning})
         for (task, values), leaning in zip(measured, balance, strict=True)
     ]
     buffer = pa.BufferOutputStream()
@@ -158,11 +181,12 @@ def _measure(job: Job, model: TMCIR) -> Report:
     return report.with_balance(summarise_balance(balance))
 
 
-def _rows(embeddings: Embeddings, task: Any, values: Values) -> pa.Table:
+def _rows(embeddings: Embeddings, dataset: Dataset, task: Task, values: Values) -> pa.Table:
     ranks = rank_answers(task, embeddings.of_queries(task), embeddings.of_gallery(task)) + 1
     columns = {
         "task": [task.name] * len(task.triplets),
         "query": [triplet.id for triplet in task.triplets],
+        "cluster": [dataset.cluster_of(triplet) for triplet in task.triplets],
         "rank": ranks.tolist(),
     }
     return pa.table(columns | {name: column.numpy() for name, column in values.items()})

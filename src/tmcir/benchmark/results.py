@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tmcir.benchmark.job import CellReport, read_queries
+from tmcir.benchmark.job import CellReport, read_clusters, read_queries
 from tmcir.benchmark.plan import REPORT, Job, cell_folder
 from tmcir.benchmark.recipe import BenchmarkRecipe, CellSettings
 from tmcir.benchmark.statistics import Comparison, Mean, compare, mean_over_seeds
@@ -19,7 +19,7 @@ from tmcir.core.errors import TMCIRError
 from tmcir.core.json_files import check, read_json
 from tmcir.evaluation import Report
 
-FORMAT = "tmcir-benchmark-1"
+FORMAT = "tmcir-benchmark-2"
 GROUPS = {"baseline": "baselines", "ablation": "ablations", "method": "the method"}
 """Titles of the groups of cells, in the order of the table."""
 
@@ -39,6 +39,10 @@ class CellResult:
         comparisons: Its difference from the reference cell, by figure; empty for that cell itself,
             and where the two have no seed in common.
         balance: Figures of balance, by name, in the units of ``tmcir.evaluation.balance.LABELS``.
+        kinds: The first figure that the table compares, by kind of query; empty where queries have
+            no kinds.
+        interventions: Figures in percent after each intervention on its tokens, by intervention and
+            name; empty where the method reads no tokens.
         trained: Number of weights that its own stages train, without a shared stage align.
         weights: Number of weights of the model.
         train_seconds: Mean over seeds of all its training, shared stages included.
@@ -54,6 +58,8 @@ class CellResult:
     metrics: dict[str, Mean] | None = None
     comparisons: dict[str, Comparison] | None = None
     balance: dict[str, Mean] | None = None
+    kinds: dict[str, Mean] = field(default_factory=dict)
+    interventions: dict[str, dict[str, Mean]] = field(default_factory=dict)
     trained: int = 0
     weights: int = 0
     train_seconds: float = 0.0
@@ -203,6 +209,8 @@ class _Collector:
             metrics=_means(reports, _figures),
             comparisons=self._compare(cell.name, list(done)),
             balance=_means(reports, _balance),
+            kinds=_means(reports, self._by_kind) or {},
+            interventions=_interventions(list(done.values())),
             trained=one.trained,
             weights=one.weights,
             train_seconds=sum(seconds) / len(seconds),
@@ -216,6 +224,10 @@ class _Collector:
         """Return the training time of a job and of those that it depends on."""
         before = sum(self._train_seconds(needed) for needed in self._jobs[folder].needs)
         return before + self._reports[folder].train_seconds
+
+    def _by_kind(self, report: Report) -> dict[str, float]:
+        figure = (self._benchmark.compare_by or (report.headline,))[0]
+        return {part.name: part.metrics[figure].value for part in report.parts}
 
     def _compare(self, cell: str, seeds: Sequence[int]) -> dict[str, Comparison]:
         """Compare a cell with the reference cell by every figure of both."""
@@ -233,8 +245,9 @@ class _Collector:
             for name in report.overall.metrics
             if all(name in measures for pair in pairs for one in pair for measures in one.values())
         ]
+        clusters = [_numbered(own) for own in read_clusters(self._folder(cell, both[0])).values()]
         return {
-            name: compare([_difference(pairs, task, name) for task in pairs[0][0]])
+            name: compare([_difference(pairs, task, name) for task in pairs[0][0]], clusters)
             for name in names
         }
 
@@ -244,6 +257,23 @@ def _difference(
 ) -> Tensor:
     """Return the differences of a measure by seed and query, float64 [S, Q]."""
     return torch.stack([own[task][name] - other[task][name] for own, other in pairs])
+
+
+def _numbered(clusters: Sequence[str]) -> Tensor:
+    """Return a number for each cluster, long [Q]."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
+    return torch.tensor([numbers[name] for name in clusters])
+
+
+def _interventions(reports: Sequence[CellReport]) -> dict[str, dict[str, Mean]]:
+    """Return the means over seeds of all figures after each intervention."""
+    return {
+        intervention: {
+            name: mean_over_seeds([report.interventions[intervention][name] for report in reports])
+            for name in figures
+        }
+        for intervention, figures in reports[0].interventions.items()
+    }
 
 
 def _means(

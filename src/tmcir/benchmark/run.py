@@ -15,8 +15,9 @@ from tmcir.benchmark.results import Results, collect
 from tmcir.benchmark.timing import time_composing
 from tmcir.benchmark.worker import run_in_process
 from tmcir.benchmark.writing import save_results
-from tmcir.core.errors import unknown_choice
+from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.files import locked, require_writable
+from tmcir.data.dataset import Dataset
 from tmcir.evaluation.scoring import measure_names
 from tmcir.training import check_run
 
@@ -69,10 +70,31 @@ def _check(benchmark: BenchmarkRecipe, jobs: Sequence[Job]) -> None:
     for name in benchmark.compare_by:
         if name not in measures:
             raise unknown_choice("figure in compare_by", name, measures)
+    for job in jobs:
+        if job.recipe is not None and job.cell is not None:
+            check_apart(job.recipe.dataset.open("train"), dataset)
+            break
     check_folders(jobs)
     left = [job.recipe for job in jobs if job.recipe is not None and not job.finished]
     if left:
         check_run(left[0])
+
+
+def check_apart(train: Dataset, measured: Dataset) -> None:
+    """Check that no query that is measured is one to train on.
+
+    Raises:
+        TMCIRError: Some are; the message has their number.
+    """
+    if (train.name, train.root) != (measured.name, measured.root):
+        return
+    seen = {(one.reference, one.text, one.target) for one in train.triplets}
+    both = sum((one.reference, one.text, one.target) in seen for one in measured.triplets)
+    if both:
+        raise TMCIRError(
+            f"{both:,} of the {len(measured.triplets):,} measured queries of {measured.name}"
+            f" {measured.split} are in its training split: choose another split, such as split=val"
+        )
 
 
 def _run(jobs: Sequence[Job], processes: int, log: Log) -> dict[Path, str]:

@@ -38,15 +38,16 @@ class Comparison:
 
     Attributes:
         difference: Mean difference over the seeds that both have.
-        low: Low end of its 95% interval, by the bootstrap over seeds and queries.
+        low: Low end of its 95% interval, by the bootstrap over seeds and clusters of queries.
         high: High end.
-        verdict: ``better`` or ``worse`` where the interval excludes zero, else ``within noise``.
+        verdict: ``better`` or ``worse`` where the interval excludes zero, else ``within noise``;
+            None from one seed, whose interval lacks the variance of training.
     """
 
     difference: float
     low: float
     high: float
-    verdict: Verdict
+    verdict: Verdict | None
 
 
 def mean_over_seeds(values: Sequence[float], level: float = LEVEL) -> Mean:
@@ -58,14 +59,18 @@ def mean_over_seeds(values: Sequence[float], level: float = LEVEL) -> Mean:
     return Mean(middle, float(middle - half), float(middle + half), tuple(values))
 
 
-def compare(differences: Sequence[Tensor]) -> Comparison:
+def compare(differences: Sequence[Tensor], clusters: Sequence[Tensor] | None = None) -> Comparison:
     """Compare two cells by their paired differences.
 
     Args:
         differences: For each task float64 [S, Q], a measure of the cell minus that of the other,
             of the same seeds and the same queries.
+        clusters: For each task long [Q], the cluster of each query; see ``resampled_differences``.
     """
     total = [task.mean().item() for task in differences]
-    low, high = (end.item() for end in interval(resampled_differences(differences)[:, None]))
-    verdict: Verdict = "better" if low > 0 else "worse" if high < 0 else "within noise"
+    samples = resampled_differences(differences, clusters)
+    low, high = (end.item() for end in interval(samples[:, None]))
+    verdict: Verdict | None = "better" if low > 0 else "worse" if high < 0 else "within noise"
+    if len(differences[0]) < 2:
+        verdict = None
     return Comparison(100 * mean(total), 100 * low, 100 * high, verdict)

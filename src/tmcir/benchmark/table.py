@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tmcir.benchmark.results import GROUPS, CellResult, Results
 from tmcir.benchmark.statistics import Comparison, Mean
+from tmcir.evaluation.interventions import SWAPPED, WITHOUT
 
 _BALANCE = {
     "image_contribution": "image adds",
@@ -30,6 +31,7 @@ def table(results: Results) -> str:
         f" {_seeds(results.seeds)}.",
         _figures(results),
         _notes(results),
+        _kinds(results),
         "## Balance between image and text",
         _balance(results),
         "The contribution of image or text is what it adds to the target's score, in standard"
@@ -42,19 +44,24 @@ def table(results: Results) -> str:
 def _figures(results: Results) -> str:
     names = list(next(cell.metrics for cell in results.cells if cell.metrics))
     other = next((c.title for c in results.cells if c.name == results.compared_with), "")
+    figure = results.compared_by[0]
+    shown = any(cell.interventions for cell in results.cells)
     head = [
         "",
         *names,
         *(f"{name} against {other or results.compared_with}" for name in results.compared_by),
+        *(f"{figure}, {name}" for name in (SWAPPED, WITHOUT) if shown),
         "weights trained / in all",
         "training, min",
         "compose, ms alone / in a batch",
     ]
-    rows = [_row(cell, names, results) for cell in results.cells]
+    rows = [_row(cell, names, results, shown) for cell in results.cells]
     return _markdown(head, _grouped(results.cells, rows, len(head)))
 
 
-def _row(cell: CellResult, names: Sequence[str], results: Results) -> list[str]:
+def _row(
+    cell: CellResult, names: Sequence[str], results: Results, interventions: bool
+) -> list[str]:
     if cell.metrics is None:
         return [cell.title, "missing"]
     cost = _NOT_THERE
@@ -65,6 +72,11 @@ def _row(cell: CellResult, names: Sequence[str], results: Results) -> list[str]:
         cell.title + some,
         *(_mean(cell.metrics.get(name), 2) for name in names),
         *(_comparison((cell.comparisons or {}).get(name)) for name in results.compared_by),
+        *(
+            _mean(cell.interventions.get(name, {}).get(results.compared_by[0]), 2)
+            for name in (SWAPPED, WITHOUT)
+            if interventions
+        ),
         f"{cell.trained:,} / {cell.weights:,}",
         f"{cell.train_seconds / 60:.1f}",
         cost,
@@ -83,6 +95,17 @@ def _balance(results: Results) -> str:
     )
 
 
+def _kinds(results: Results) -> str:
+    """Return the section of figures by kind of query; empty where queries have no kinds."""
+    there = [cell for cell in results.cells if cell.kinds]
+    if not there:
+        return ""
+    names = list(there[0].kinds)
+    rows = [[cell.title, *(_mean(cell.kinds.get(name), 1) for name in names)] for cell in there]
+    body = _markdown(["", *names], _grouped(there, rows, len(names) + 1))
+    return f"## {results.compared_by[0]} by kind of query\n\n{body}"
+
+
 def _notes(results: Results) -> str:
     several = len(results.seeds) > 1
     mean = (
@@ -90,15 +113,22 @@ def _notes(results: Results) -> str:
         if several
         else "Figures are those of one seed: how another seed would turn out is not known."
     )
-    drawn = "seeds and queries" if several else "queries"
+    drawn = "seeds and clusters of queries" if several else "clusters of queries"
+    noise = (
+        " *within noise* where the interval holds zero."
+        if several
+        else " There is no verdict: the interval of one seed lacks the variance of training."
+    )
     missing = [
         f"- {cell.title}: missing with {_reasons(cell)}" for cell in results.cells if cell.missing
     ]
     lines = [
-        f"{mean} Differences are paired, with 95% intervals by the bootstrap over {drawn};"
-        " *within noise* where the interval holds zero. Weights trained are those of the cell's own"
-        " stages, without a stage align that cells share; training time counts all that leads to"
-        " the cell.",
+        f"{mean} Differences are paired, with 95% intervals by the bootstrap over {drawn} (queries"
+        f" with one target, or one caption of it, are a cluster).{noise} *{SWAPPED}* and"
+        f" *{WITHOUT}* measure the same model after an intervention: each query reads another"
+        " query's patches, or what the fusion reads of tokens is zero. Weights trained are those of"
+        " the cell's own stages, without a stage align that cells share; training time counts all"
+        " that leads to the cell.",
         *([""] if missing else []),
         *missing,
     ]
@@ -138,7 +168,8 @@ def _mean(mean: Mean | None, digits: int) -> str:
 def _comparison(found: Comparison | None) -> str:
     if found is None:
         return _NOT_THERE
-    return f"{found.difference:+.2f} [{found.low:+.1f}, {found.high:+.1f}] {found.verdict}"
+    verdict = "" if found.verdict is None else f" {found.verdict}"
+    return f"{found.difference:+.2f} [{found.low:+.1f}, {found.high:+.1f}]{verdict}"
 
 
 def _reasons(cell: CellResult) -> str:

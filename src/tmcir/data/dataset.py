@@ -198,6 +198,10 @@ class Dataset(ABC):
         """
         raise TMCIRError(f"{self.name}: the attributes of image {name!r} are not known")
 
+    def cluster_of(self, triplet: Triplet) -> str:
+        """Return the cluster of a query: queries with one target succeed or fail together."""
+        return triplet.target or triplet.id
+
     def check_protocol(self, protocol: str | None) -> str:
         """Return the protocol's name, the default for None.
 

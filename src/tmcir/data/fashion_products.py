@@ -171,6 +171,10 @@ class FashionProducts(Dataset):
         """Return the caption of an item of this split; None for a rare one."""
         return self._by_id[name].caption
 
+    def cluster_of(self, triplet: Triplet) -> str:
+        """Return the target's caption: its photos are all right answers."""
+        return str(self.caption_of(triplet.target or "") or triplet.id)
+
     def can_judge(self, name: str) -> bool:
         """Return whether an item has a caption."""
         return name in self._by_id and self._by_id[name].caption is not None

@@ -128,6 +128,13 @@ class Mixed(Dataset):
             return super().judge(triplet, name)
         return part.dataset.judge(_rename(triplet, part.inside), part.inside(name))
 
+    def cluster_of(self, triplet: Triplet) -> str:
+        """Return the cluster that the query's own part gives it."""
+        part = self._part_of(triplet.reference)
+        if part is None:
+            return super().cluster_of(triplet)
+        return part.prefixed(part.dataset.cluster_of(_rename(triplet, part.inside)))
+
     @property
     def check_command(self) -> str:
         """The commands that list the missing and broken images of the parts."""

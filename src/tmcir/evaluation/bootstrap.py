@@ -54,7 +54,10 @@ def resampled_means(values: Tensor, resamples: int = RESAMPLES, seed: int = SEED
 
 
 def resampled_differences(
-    differences: Sequence[Tensor], resamples: int = RESAMPLES, seed: int = SEED
+    differences: Sequence[Tensor],
+    clusters: Sequence[Tensor] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> Tensor:
     """Return means of paired differences over random samples of seeds and of queries.
 
@@ -65,7 +68,10 @@ def resampled_differences(
 
     Args:
         differences: For each task float64 [S, Q], of S seeds and the task's Q queries. Tasks count
-            alike, whatever their numbers of queries; their samples have the same seeds.
+            alike, independent of their numbers of queries; their samples have the same seeds.
+        clusters: For each task long [Q], the cluster of each query, such as its target's caption:
+            queries of one cluster succeed or fail together, so clusters are drawn, not queries.
+            None: each query is a cluster of its own.
         resamples: B, the number of samples.
         seed: Seed of the samples.
 
@@ -77,13 +83,18 @@ def resampled_differences(
     drawn = max(1, seeds - 1)
     of_seeds = _draw(seeds, drawn, resamples, generator) / drawn  # [B, S]
     total = torch.zeros(resamples, dtype=torch.float64)
-    for task in differences:
-        queries = task.shape[1]
-        step = max(1, _CELLS // queries)
+    for place, task in enumerate(differences):
+        values = task.double().cpu()
+        own = torch.arange(task.shape[1]) if clusters is None else clusters[place]
+        _, index, sizes = own.unique(return_inverse=True, return_counts=True)
+        count = len(sizes)
+        sums = torch.zeros(seeds, count, dtype=torch.float64).index_add_(1, index, values)  # [S, C]
+        step = max(1, _CELLS // count)
         for start in range(0, resamples, step):
             rows = slice(start, min(start + step, resamples))
-            of_queries = _draw(queries, queries, rows.stop - start, generator) / queries
-            total[rows] += ((of_seeds[rows] @ task.double().cpu()) * of_queries).sum(dim=1)
+            drawn_clusters = _draw(count, count, rows.stop - start, generator)  # [B, C]
+            weighted = ((of_seeds[rows] @ sums) * drawn_clusters).sum(dim=1)
+            total[rows] += weighted / (drawn_clusters @ sizes.double())
     return total / len(differences)
 
 

@@ -81,8 +81,9 @@ def embed(
     method: str = OWN_METHOD,
     batch_size: int = 64,
     progress: Progress | None = None,
+    compose: Compose | None = None,
 ) -> Embeddings:
-    """Embed the queries and galleries of tasks.
+    """Embed the queries and galleries of tasks, composing by a method, or by ``compose`` if given.
 
     Makes one pass over all gallery and reference images. Token embeddings are large, so the queries
     of a batch's images are composed at once and the tokens are freed.
@@ -93,7 +94,8 @@ def embed(
     """
     if not model.composes_features:
         return _embed_whole(model, dataset, tasks, method, batch_size, progress)
-    compose: Compose = model.fuse if is_own(model, method) else METHODS[method]
+    if compose is None:
+        compose = model.fuse if is_own(model, method) else METHODS[method]
     queries = _queries_by_reference(tasks)
     names = list(dict.fromkeys([*queries, *(name for task in tasks for name in task.gallery)]))
     dataset.prepare(progress)

@@ -19,14 +19,17 @@ from tmcir.rendered.changes import Change, kept_and_changed, kept_attributes
 from tmcir.rendered.collection import CatalogueItem, Collection
 from tmcir.rendered.descriptions import describe
 from tmcir.rendered.garment import Garment
-from tmcir.rendered.grammar import modify
+from tmcir.rendered.grammar import Modification, modify
 from tmcir.rendered.photos import SUFFIX, Photo, draw_photo, draw_photos
+from tmcir.rendered.vocabulary import ATTRIBUTES, LOCAL
 
 SPLITS = ("train", "val", "test")
 ITEMS = 4000
 QUERIES = 2000
 MANIFEST = "rendered.json"
 SEVERAL = "several"
+NEGATION = "negation"
+CHANGES = ("all", "local")
 # Increment it whenever drawing changes, so that old pictures are not mixed with new ones.
 DRAWING = 1
 _TEXTS = 3
@@ -62,6 +65,8 @@ class RenderedCatalogue(Dataset):
         queries: Number of queries of ``val`` and ``test``.
         image_size: Side of the pictures in pixels.
         typos: Share of the longer words of modification texts that are misspelt.
+        changes: ``all``, or ``local``: texts change single parts alone (sleeves, neckline, length,
+            closure, trim, belt, pockets). These are other garments, whose names begin otherwise.
 
     Raises:
         TMCIRError: The split is unknown, an option is out of range, or the folder holds pictures
@@ -80,6 +85,7 @@ class RenderedCatalogue(Dataset):
         queries: int = QUERIES,
         image_size: int = 224,
         typos: float = 0.0,
+        changes: str = "all",
     ) -> None:
         if split not in SPLITS:
             raise unknown_choice("rendered split", split, SPLITS)
@@ -89,13 +95,17 @@ class RenderedCatalogue(Dataset):
         _check_whole("image_size", image_size, *_SIZES)
         if not 0 <= typos <= 1:
             raise TMCIRError(f"rendered: typos is {typos}, but must be a share from 0 to 1")
+        if changes not in CHANGES:
+            raise unknown_choice("value of changes of rendered", changes, CHANGES)
         self.root = Path(root)
         self.split = split
         self.seed = seed
         self.queries = queries
         self.image_size = image_size
         self.typos = typos
-        self._collection = Collection(seed, split, items)
+        self._local = changes == "local"
+        attributes = LOCAL if self._local else ATTRIBUTES
+        self._collection = Collection(seed, split, items, attributes)
         self._check_manifest()
 
     @cached_property
@@ -197,6 +207,10 @@ class RenderedCatalogue(Dataset):
             raise TMCIRError(f"rendered {self.split}: no query {triplet_id!r}")
         return self._queries[triplet_id][1]
 
+    def cluster_of(self, triplet: Triplet) -> str:
+        """Return the target's garment: its photos show the same."""
+        return str(self.garment_of(triplet.target or triplet.reference))
+
     def can_judge(self, name: str) -> bool:
         """Return whether this split has such an item, and queries with known changes."""
         return self.split != "train" and name in self._collection.by_name
@@ -233,14 +247,14 @@ class RenderedCatalogue(Dataset):
     def _query(
         self, reference: CatalogueItem, target: CatalogueItem, generator: random.Random
     ) -> tuple[Triplet, Request]:
-        asked = modify(reference.garment, target.garment, generator, self.typos)
+        asked = self._modify(reference, target, generator)
         triplet = Triplet(
             id=f"{reference.name}-{target.name}",
             reference=reference.name,
             text=asked.text,
             target=target.name,
             answers=self._collection.answers(reference.garment, asked.changes),
-            kind=_kind_of(asked.changes),
+            kind=self._kind_of(asked.changes),
         )
         kept = kept_attributes(reference.garment, asked.changes, target.garment)
         return triplet, Request(asked.changes, kept)
@@ -248,18 +262,29 @@ class RenderedCatalogue(Dataset):
     def _training_triplet(
         self, reference: CatalogueItem, target: CatalogueItem, generator: random.Random
     ) -> Triplet:
-        asked = [
-            modify(reference.garment, target.garment, generator, self.typos) for _ in range(_TEXTS)
-        ]
+        asked = [self._modify(reference, target, generator) for _ in range(_TEXTS)]
         return Triplet(
             id=f"{reference.name}-{target.name}",
             reference=reference.name,
             text=asked[0].text,
             target=target.name,
             answers=self._collection.alike(target.garment),
-            kind=_kind_of(asked[0].changes),
+            kind=self._kind_of(asked[0].changes),
             training_texts=tuple(dict.fromkeys(modification.text for modification in asked)),
         )
+
+    def _modify(
+        self, reference: CatalogueItem, target: CatalogueItem, generator: random.Random
+    ) -> Modification:
+        garments = reference.garment, target.garment
+        return modify(*garments, generator, self.typos, formality=not self._local)
+
+    def _kind_of(self, changes: Sequence[Change]) -> str:
+        if len(changes) > 1:
+            return SEVERAL
+        (change,) = changes
+        gone = change.predicate == "has not" or change.value == "sleeveless"
+        return NEGATION if self._local and gone else change.attribute
 
     def _photo(self, item: CatalogueItem) -> Photo:
         path = self.root / "images" / f"{item.name}{SUFFIX}"
@@ -283,10 +308,6 @@ class RenderedCatalogue(Dataset):
         path = self.root / MANIFEST
         if not path.exists():
             write_text(path, json.dumps(self._manifest, indent=2) + "\n")
-
-
-def _kind_of(changes: Sequence[Change]) -> str:
-    return changes[0].attribute if len(changes) == 1 else SEVERAL
 
 
 def _check_whole(option: str, value: int, minimum: int, maximum: int | None = None) -> None:

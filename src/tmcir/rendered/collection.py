@@ -11,6 +11,7 @@ from tmcir.rendered.changes import Change, differences, is_answer
 from tmcir.rendered.garment import Garment
 from tmcir.rendered.nuisance import Nuisance
 from tmcir.rendered.sampling import random_edit, sample_garment
+from tmcir.rendered.vocabulary import ATTRIBUTES
 
 FAMILY = 8
 _FROM_BASE_SHARE = 0.7
@@ -37,16 +38,21 @@ class Collection:
         seed: Seed of all items.
         split: Its name is a part of the seed, so that no two splits share a photo.
         count: Number of items.
+        attributes: Those in which the variants of a family differ; other ones than all of them
+            make another collection, with other names.
     """
 
-    def __init__(self, seed: int, split: str, count: int) -> None:
+    def __init__(
+        self, seed: int, split: str, count: int, attributes: Sequence[str] = ATTRIBUTES
+    ) -> None:
         self.items: list[CatalogueItem] = []
+        own = split if attributes == ATTRIBUTES else f"{split}-local"
         for family in range(-(-count // FAMILY)):
-            garments = _family(random.Random(f"rendered {seed} {split} family {family}"))
+            garments = _family(random.Random(f"rendered {seed} {own} family {family}"), attributes)
             for garment in garments[: count - len(self.items)]:
                 number = len(self.items)
-                photo = random.Random(f"rendered {seed} {split} photo {number}")
-                name = f"{split}-{number:06d}"
+                photo = random.Random(f"rendered {seed} {own} photo {number}")
+                name = f"{own}-{number:06d}"
                 self.items.append(CatalogueItem(name, garment, Nuisance.sample(photo)))
         self.by_name = {item.name: item for item in self.items}
         self._number = {item.name: number for number, item in enumerate(self.items)}
@@ -92,7 +98,7 @@ class Collection:
         )
 
 
-def _family(generator: random.Random) -> list[Garment]:
+def _family(generator: random.Random, attributes: Sequence[str]) -> list[Garment]:
     """Sample a garment, its variants, and one of them again for a second photo.
 
     Some variants are edited twice. The garment between the two edits is a member too: compared
@@ -103,6 +109,6 @@ def _family(generator: random.Random) -> list[Garment]:
     while len(garments) < FAMILY - 1:
         parent = base if generator.random() < _FROM_BASE_SHARE else generator.choice(garments)
         for _ in range(1 if generator.random() < _ONE_EDIT_SHARE else 2):
-            parent = random_edit(parent, generator)
+            parent = random_edit(parent, generator, attributes=attributes)
             garments.append(parent)
     return [*garments[: FAMILY - 1], generator.choice(garments[: FAMILY - 1])]

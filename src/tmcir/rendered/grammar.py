@@ -78,7 +78,11 @@ class Modification:
 
 
 def modify(
-    reference: Garment, target: Garment, generator: random.Random, typos: float = 0.0
+    reference: Garment,
+    target: Garment,
+    generator: random.Random,
+    typos: float = 0.0,
+    formality: bool = True,
 ) -> Modification:
     """Return a text that leads from one garment to another.
 
@@ -87,17 +91,18 @@ def modify(
         target: What the text asks for; it satisfies all changes and otherwise equals the reference.
         generator: Random generator.
         typos: Share of the longer words that are misspelt.
+        formality: Whether a text may say "more formal" in place of the parts that differ.
 
     Raises:
         TMCIRError: The two garments are alike.
     """
-    changes = choose_changes(reference, target, generator)
+    changes = choose_changes(reference, target, generator, formality)
     text = say(changes, reference, target, generator)
     return Modification(misspell(text, generator, typos), changes)
 
 
 def choose_changes(
-    reference: Garment, target: Garment, generator: random.Random
+    reference: Garment, target: Garment, generator: random.Random, formality: bool = True
 ) -> tuple[Change, ...]:
     """Return what to ask for, so that the target is an answer and the reference is none.
 
@@ -106,9 +111,9 @@ def choose_changes(
     """
     if reference == target:
         raise TMCIRError("two garments that are alike have no difference to put into words")
-    formality = _compared("formality", reference, target)
-    if is_answer(reference, formality, target) and generator.random() < _FORMALITY_SHARE:
-        return tuple(formality)
+    style = _compared("formality", reference, target) if formality else []
+    if style and is_answer(reference, style, target) and generator.random() < _FORMALITY_SHARE:
+        return tuple(style)
     changes = [
         generator.choice(_options(attribute, reference, target))
         for attribute in differences(reference, target)

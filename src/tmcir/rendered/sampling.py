@@ -42,12 +42,17 @@ def edit_garment(garment: Garment, generator: random.Random, **values: Any) -> G
     return _complete(generator, values, kept)
 
 
-def random_edit(garment: Garment, generator: random.Random, changes: int = 1) -> Garment:
-    """Return a garment that differs in one to ``changes`` random attributes.
+def random_edit(
+    garment: Garment,
+    generator: random.Random,
+    changes: int = 1,
+    attributes: Sequence[str] = ATTRIBUTES,
+) -> Garment:
+    """Return a garment that differs in one to ``changes`` random ones of some attributes.
 
     Attributes that depend on these, such as the colour of new dots, may differ as well.
     """
-    able = [name for name in ATTRIBUTES if len(garment.choices(name)) > 1]
+    able = [name for name in attributes if len(garment.choices(name)) > 1]
     chosen = generator.sample(able, min(changes, len(able)))
     edited = garment
     for name in sorted(chosen, key=ATTRIBUTES.index):

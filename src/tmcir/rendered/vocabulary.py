@@ -56,6 +56,9 @@ ATTRIBUTES = (
     "pockets",
 )
 
+# Parts that a garment has at one place, unlike its kind, colour, pattern and cut.
+LOCAL = ("sleeve", "neckline", "length", "closure", "trim", "belt", "pockets")
+
 VOCABULARIES: dict[str, tuple[Any, ...]] = {
     "kind": KINDS,
     "colour": COLOURS,
