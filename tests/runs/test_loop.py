@@ -175,7 +175,7 @@ def test_another_models_checkpoint_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("best", [0, 6, 12, 20])
 def test_the_best_validation_is_kept_the_start_and_the_end_included(
-    best: int, tmp_path: Path
+    best: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     validated: list[int] = []
 
@@ -186,7 +186,18 @@ def test_the_best_validation_is_kept_the_start_and_the_end_included(
     seen: list[Tensor] = []
     model, state = run_loop(tmp_path, seen=seen, scores=scores, validate_every=6, average=None)
     assert validated == [0, 6, 12, 18, 20]
-    assert state == TrainingState(STEPS, "R@10", 50.0 - abs(20 - best), 50.0, best)
+    assert state == TrainingState(
+        step=STEPS,
+        metric="R@10",
+        first_score=50.0 - best,
+        last_score=50.0 - abs(20 - best),
+        best_score=50.0,
+        best_step=best,
+    )
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert f"best R@10: 50.00 after step {best}" in line
+    assert ("after step 0," in line or "after step 0)" in line) == (best > 0)
+    assert f"{50.0 - abs(20 - best):.2f} after step 20" in line
     last = load_file(tmp_path / CHECKPOINT)["model.weight"]
     assert model.weight.equal([*seen, last][best])
 

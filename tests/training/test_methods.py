@@ -14,7 +14,8 @@ from tmcir.training.recipe import Recipe, load_recipe
 
 def test_a_recipe_says_which_method_and_its_settings(tmp_path: Path) -> None:
     path = write(tmp_path / "trial.yaml")
-    method = load_recipe(path).model.method
+    assert load_recipe(path).model.method is None  # the source keeps its own
+    method = load_recipe(path, ["model.method=tmcir"]).model.method
     assert (method.name, method.settings) == ("tmcir", FusionSettings().model_dump())
     assert load_recipe(path, ["model.method.kappa=2"]).model.method.settings["kappa"] == 2
     for overrides in (
@@ -51,7 +52,8 @@ def test_settings_are_read_as_the_types_that_they_are(tmp_path: Path) -> None:
         (["model.method.position=false"], "did you mean 'positions'?"),
         (["model.method.match_temperature=0"], "greater than 0"),
         (["model.method.threshold=2"], "less than or equal to 1"),
-        (["stages.tune={}"], "stages.tune is for method weighted-sum, not tmcir"),
+        (["stages.tune={}"], "stages.tune is for method weighted-sum: set model.method"),
+        (["stages.tune={}", "model.method=tmcir"], "is for method weighted-sum, not tmcir"),
         (["stages.invert={}", "model.method=tirg"], "stages.invert is for method pic2word"),
         (["stages=null"], "stages"),
         (["stages={}"], "give at least one of align, invert, fuse and tune"),

@@ -10,19 +10,22 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 import tmcir
 from tests.tiny import FUSION, TOWERS, build_model
 from tmcir.core.errors import TMCIRError
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.evaluation import validation_score
-from tmcir.training import load_recipe, train
+from tmcir.runs.folder import claim_folder
+from tmcir.training import check_run, load_recipe, train
 
 
 def write_recipe(path: Path, catalogue: Path, **changes: Any) -> Path:
@@ -181,49 +184,43 @@ def test_over_frozen_towers_a_run_learns_from_views(catalogue: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_a_run_goes_on_from_towers_or_from_a_whole_model(
-    kept: bool, catalogue: Path, tmp_path: Path
+def test_a_run_starts_from_towers_or_from_a_whole_model(
+    kept: bool, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage = {"epochs": 1, "batch_size": 16, "learning_rate": 2.0e-3}
     first = train(load_recipe(write_recipe(tmp_path / "a.yaml", catalogue, stages={"fuse": stage})))
     hardly = {**stage, "learning_rate": 1.0e-9}
-    model = {"source": str(first), **({"keep_method": True} if kept else {"method": FUSION})}
+    model = {"source": str(first), **({} if kept else {"method": FUSION})}
     path = write_recipe(tmp_path / "b.yaml", catalogue, model=model, stages={"fuse": hardly})
     second = train(load_recipe(path))
     before, after = (tmcir.load(folder, device="cpu").state_dict() for folder in (first, second))
+    own = f"model: {first} with its own method, TMCIR"
+    new = f"model: the towers of {first} with a new method, TMCIR"
+    assert (own if kept else new) in capsys.readouterr().out
     name = "composer.reader.token_input.weight"
     assert torch.allclose(before[name], after[name], atol=1e-5) == kept
     towers = [key for key in before if key.startswith("encoder.clip.text_model")]
     assert all(torch.allclose(before[key], after[key], atol=1e-5) for key in towers)
 
 
-def test_a_method_that_the_source_has_not_cannot_be_kept(catalogue: Path, tmp_path: Path) -> None:
-    stage = {"fuse": {"epochs": 1, "batch_size": 16}}
-    model = {
-        "build": {**TOWERS, "vocabulary_size": 300, "text_length": 12},
-        "method": {"name": "tirg"},
-    }
-    first = train(
-        load_recipe(write_recipe(tmp_path / "a.yaml", catalogue, model=model, stages=stage))
-    )
-    kept = {"source": str(first), "keep_method": True}
-    path = write_recipe(tmp_path / "b.yaml", catalogue, model=kept, stages=stage)
-    with pytest.raises(TMCIRError, match=r"model\.keep_method: the method of .* is tirg"):
-        train(load_recipe(path))
-
-
-@pytest.mark.parametrize(
-    ("model", "problem"),
-    [
-        ({"build": {}, "keep_method": True}, "keep_method needs a source"),
-        ({"source": "a", "keep_method": True, "method": FUSION}, "give no method"),
-    ],
-)
-def test_a_method_is_kept_from_a_source_alone(
-    model: dict[str, Any], problem: str, catalogue: Path, tmp_path: Path
+@pytest.mark.parametrize("image_size", [None, 32])
+def test_a_source_s_method_is_kept_at_its_image_size(
+    image_size: int | None, catalogue: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(TMCIRError, match=problem):
-        load_recipe(write_recipe(tmp_path / "a.yaml", catalogue, model=model))
+    path = write_recipe(tmp_path / "a.yaml", catalogue, model={"source": "mini"})
+    if image_size is None:
+        assert load_recipe(path).model.method is None
+    else:
+        with pytest.raises(TMCIRError, match="image_size changes the number of image tokens"):
+            load_recipe(path, [f"model.image_size={image_size}"])
+
+
+def test_a_stage_of_another_method_needs_that_method(catalogue: Path, tmp_path: Path) -> None:
+    stages = {"tune": {"values": 3}}
+    path = write_recipe(tmp_path / "a.yaml", catalogue, model={"source": "mini"}, stages=stages)
+    with pytest.raises(TMCIRError, match=r"set model\.method to weighted-sum"):
+        load_recipe(path)
+    load_recipe(path, ["model.method=weighted-sum"])
 
 
 def test_lora_trains_adapters_and_saves_a_plain_model(catalogue: Path, tmp_path: Path) -> None:
@@ -268,6 +265,70 @@ def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def reject(path: Path, *overrides: str) -> str:
+    """Return why a run is rejected before it starts, both by --check and by the training."""
+    with pytest.raises(TMCIRError) as caught:
+        check_run(load_recipe(path, overrides))
+    with pytest.raises(TMCIRError) as again:
+        train(load_recipe(path, overrides), validation_score)
+    assert str(again.value) == str(caught.value)
+    assert not list(path.with_suffix("").rglob("metrics.jsonl"))
+    return str(caught.value)
+
+
+def write_shop(root: Path, splits: Sequence[str]) -> Path:
+    """Write a folder of own triplets, twelve of each split."""
+    root.mkdir()
+    lines = []
+    for number, split in enumerate(split for split in splits for _ in range(12)):
+        for name in ("a", "b"):
+            colour = (20 * number % 256, 90, 30 * (name == "a"))
+            Image.new("RGB", (20, 20), colour).save(root / f"{number}{name}.png")
+        line = {"reference": f"{number}a.png", "text": "in red", "target": f"{number}b.png"}
+        lines.append({**line, "split": split})
+    (root / "triplets.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return root
+
+
+def write_shop_recipe(tmp_path: Path, splits: Sequence[str], **stage: Any) -> Path:
+    root = write_shop(tmp_path / "shop", splits)
+    return write_recipe(
+        tmp_path / "run.yaml",
+        root,
+        dataset={"name": "jsonl", "root": str(root)},
+        stages={"fuse": {"epochs": 1, "batch_size": 4, **stage}},
+    )
+
+
+def test_a_stage_that_validates_needs_a_validation_split(tmp_path: Path) -> None:
+    path = write_shop_recipe(tmp_path, ["train"])
+    message = reject(path)
+    assert "stages.fuse.evaluate_every: " in message and "0 keeps the last weights" in message
+    assert train(load_recipe(path, ["stages.fuse.evaluate_every=0"]), validation_score).is_dir()
+
+
+def test_too_few_samples_for_a_batch_are_rejected_at_once(tmp_path: Path) -> None:
+    message = reject(write_shop_recipe(tmp_path, ["train", "val"], batch_size=16))
+    assert "stages.fuse.batch_size: 12 samples do not fill a batch of 16" in message
+
+
+def test_the_folder_of_another_run_is_rejected_at_once(tmp_path: Path) -> None:
+    path = write_shop_recipe(tmp_path, ["train", "val"])
+    claim_folder(load_recipe(path))
+    check_run(load_recipe(path))
+    assert "output: " in reject(path, "seed=1")
+
+
+def test_with_skip_broken_validation_does_without_broken_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_shop_recipe(tmp_path, ["train", "val"])
+    (tmp_path / "shop" / "15b.png").write_bytes(b"broken")
+    (tmp_path / "shop" / "unnamed.png").write_bytes(b"broken")  # of the gallery alone
+    assert train(load_recipe(path, ["dataset.skip_broken=true"]), validation_score).is_dir()
+    assert "validation R@10" in capsys.readouterr().out
+
+
 def test_broken_images_are_skipped_on_request(tmp_path: Path) -> None:
     from tests.tiny import draw_catalogue
 
@@ -281,6 +342,14 @@ def test_broken_images_are_skipped_on_request(tmp_path: Path) -> None:
     train(load_recipe(path, ["dataset.skip_broken=true", f"output={tmp_path / 'second'}"]))
 
 
+def test_a_run_without_validation_claims_no_selection(catalogue: Path, tmp_path: Path) -> None:
+    stage = {"epochs": 1, "batch_size": 16, "evaluate_every": 0}
+    path = write_recipe(tmp_path / "run.yaml", catalogue, stages={"fuse": stage}, description="")
+    card = (train(load_recipe(path), validation_score) / "README.md").read_text()
+    assert "the last | - | - | - |" in card and "selected" not in card
+    assert "\nTrained on fashion-products" in card
+
+
 def test_a_finished_run_says_in_its_card_what_it_is(catalogue: Path, tmp_path: Path) -> None:
     stage = {"epochs": 1, "batch_size": 16, "evaluate_every": 1}
     path = write_recipe(tmp_path / "run.yaml", catalogue, stages={"align": stage, "fuse": stage})
@@ -288,7 +357,11 @@ def test_a_finished_run_says_in_its_card_what_it_is(catalogue: Path, tmp_path: P
     folder = train(recipe, validation_score)
     card = (folder / "README.md").read_text()
     progress = json.loads((tmp_path / "run" / "fuse" / "model" / "training.json").read_text())
-    assert f"| fuse | {progress['step']} | R@10 {progress['best_score']:.2f} at step" in card
+    scores = [progress[f"{when}_score"] for when in ("first", "best", "last")]
+    cells = " | ".join(f"R@10 {score:.2f}" for score in scores)
+    row = f"| fuse | {progress['step']} | those of step {progress['best_step']} | {cells} |"
+    assert row in card
+    assert "The weights of align and fuse were selected on the validation split" in card
     assert "# tiny" in card and '"seed": 0' in card
     assert str(tmp_path) not in card
     assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o644

@@ -28,7 +28,7 @@ from tmcir.evaluation.protocols import Values, rank_answers
 from tmcir.evaluation.scoring import measure_queries, report_of
 from tmcir.models import TMCIR, load
 from tmcir.training import train
-from tmcir.training.run import count_trained
+from tmcir.training.building import count_trained
 
 FORMAT = "tmcir-benchmark-cell-2"
 QUERIES = "queries.parquet"

@@ -26,13 +26,15 @@ class TrainingState:
     Attributes:
         step: Optimiser steps done.
         metric: Name of the validation score; None before the first.
-        last_score: The validation score at the last validation; None before the first.
+        first_score: The validation score before the first step.
+        last_score: The validation score at the last validation.
         best_score: Best validation score so far; None before the first.
         best_step: Steps done at that score; 0 is before the training.
     """
 
     step: int = 0
     metric: str | None = None
+    first_score: float | None = None
     last_score: float | None = None
     best_score: float | None = None
     best_step: int | None = None

@@ -112,10 +112,21 @@ def fit(
     accelerator.wait_for_everyone()
     if state.best_step is not None:
         load_checkpoint(folder / BEST, job.model)
+        accelerator.print(f"{job.name}  {_kept(state)}")
     elif average is not None:
         average.apply()
     job.model.eval()
     return state
+
+
+def _kept(state: TrainingState) -> str:
+    """Return a line on which weights are kept, beside those of the start and of the end."""
+    scores = [(state.best_step, state.best_score), (0, state.first_score)]
+    named = [f"{score:.2f} after step {step}" for step, score in scores if score is not None]
+    first, *others = [*named, f"{state.last_score:.2f} after step {state.step}"]
+    others = [one for one in others if one != first]
+    beside = f" ({', '.join(others)})" if others else ""
+    return f"keeps the weights with the best {state.metric}: {first}{beside}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +194,8 @@ class _Loop(Generic[Batch]):
         self.job.model.eval()
         with self.average.applied() if self.average and averaged else nullcontext():
             name, score = self.validate()
-            state = replace(state, metric=name, last_score=score)
+            first = score if state.step == 0 else state.first_score
+            state = replace(state, metric=name, first_score=first, last_score=score)
             better = state.best_score is None or score > state.best_score
             if better:
                 state = replace(state, best_score=score, best_step=state.step)

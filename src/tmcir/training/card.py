@@ -6,20 +6,23 @@ import json
 from collections.abc import Sequence
 
 from tmcir.models.card import USE
+from tmcir.models.tmcir import TMCIR
 from tmcir.runs.checkpoint import TrainingState
 from tmcir.training.recipe import Recipe
 
 
-def model_card(recipe: Recipe, stages: Sequence[tuple[str, TrainingState]]) -> str:
+def model_card(recipe: Recipe, model: TMCIR, stages: Sequence[tuple[str, TrainingState]]) -> str:
     """Return the Markdown of a model's README.md.
 
     Args:
         recipe: The recipe as it was run.
+        model: The trained model.
         stages: Each finished stage's name and state, in order.
     """
-    # Where the data lay and where the run was written is nobody's business but the trainer's.
+    # The folders of data and run are private to whoever trained the model.
     settings = recipe.model_dump(mode="json", exclude={"output": True, "dataset": {"root"}})
-    rows = [f"| {name} | {state.step:,} | {_score(state)} |" for name, state in stages]
+    rows = [_row(name, state) for name, state in stages]
+    description = recipe.description.rstrip(".") + ". " if recipe.description else ""
     return "\n".join(
         [
             "---",
@@ -30,16 +33,14 @@ def model_card(recipe: Recipe, stages: Sequence[tuple[str, TrainingState]]) -> s
             "",
             f"# {recipe.name}",
             "",
-            f"{recipe.description}. Trained on {recipe.dataset.name} with seed {recipe.seed};"
-            f" the method is {recipe.model.method.composer.title}.",
+            f"{description}Trained on {recipe.dataset.name} with seed {recipe.seed}; the method is"
+            f" {model.composer.title}.",
             "",
-            "| stage | steps | validation of the weights that were kept |",
-            "| --- | --- | --- |",
+            "| stage | steps | weights that were kept | validation before | kept | at the end |",
+            "| --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
-            "The weights were selected on the validation split, so that its figures flatter them:"
-            " `tmcir evaluate` measures the test split.",
-            "",
+            *_selection(stages),
             USE,
             "## Recipe",
             "",
@@ -51,7 +52,21 @@ def model_card(recipe: Recipe, stages: Sequence[tuple[str, TrainingState]]) -> s
     )
 
 
-def _score(state: TrainingState) -> str:
+def _row(name: str, state: TrainingState) -> str:
     if state.best_score is None:
-        return "none; the last weights"
-    return f"{state.metric} {state.best_score:.2f} at step {state.best_step:,}"
+        return f"| {name} | {state.step:,} | the last | - | - | - |"
+    scores = [state.first_score, state.best_score, state.last_score]
+    cells = ["-" if one is None else f"{state.metric} {one:.2f}" for one in scores]
+    return f"| {name} | {state.step:,} | those of step {state.best_step:,} | {' | '.join(cells)} |"
+
+
+def _selection(stages: Sequence[tuple[str, TrainingState]]) -> list[str]:
+    """Return what a reader must know of the validation scores, where there are some."""
+    selected = [name for name, state in stages if state.best_score is not None]
+    if not selected:
+        return []
+    return [
+        f"The weights of {' and '.join(selected)} were selected on the validation split, so its"
+        " scores are optimistic: measure another split with `tmcir evaluate`.",
+        "",
+    ]

@@ -49,15 +49,15 @@ def train_stage(
         validate: Scores the model, to select the weights; None keeps the last.
 
     Raises:
-        TMCIRError: Too few samples for a batch, a batch that the processes cannot share equally, a
-            loss that is not finite, or a checkpoint that does not fit.
+        TMCIRError: Too few samples for a batch, a loss that is not finite, or a checkpoint that
+            does not fit.
         ImageError: An image is missing or broken.
     """
     model.to(accelerator.device)
     model.composer.requires_grad_(stage.trains_method)
     groups = parameter_groups(model, settings)
     optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
-    steps_per_epoch = _steps_per_epoch(stage, settings, accelerator)
+    steps_per_epoch = _steps_per_epoch(stage, settings)
     images = _images(stage, settings, store, accelerator, seed)
     max_images = settings.micro_batch_images or sys.maxsize
     if settings.gradient_checkpointing:
@@ -124,15 +124,11 @@ def _images(
     return views
 
 
-def _steps_per_epoch(stage: Stage, settings: StageSettings, accelerator: Accelerator) -> int:
+def _steps_per_epoch(stage: Stage, settings: StageSettings) -> int:
     samples, batch_size = len(stage.samples(0)), settings.batch_size
-    key = f"stages.{stage.name}.batch_size"
-    if samples < batch_size:
-        raise TMCIRError(f"{samples} samples do not fill a batch of {batch_size}: lower {key}")
-    if batch_size % accelerator.num_processes:
+    if samples < batch_size:  # after skipping broken images
         raise TMCIRError(
-            f"{accelerator.num_processes} processes cannot share a batch of {batch_size}:"
-            f" change {key}"
+            f"stages.{stage.name}.batch_size: {samples} samples do not fill a batch of {batch_size}"
         )
     return samples // batch_size
 

@@ -55,10 +55,6 @@ class ModelSettings(Settings):
     source: str | None = Field(
         default=None, description="Model directory, or folder or hub id of a CLIP, to start from."
     )
-    keep_method: bool = Field(
-        default=False,
-        description="Keep the source's method, not only its towers; give no method then.",
-    )
     build: TowerSettings | None = Field(default=None, description="Towers built from nothing.")
     dual: DualSource | None = Field(
         default=None, description="A pretrained image backbone and text model with new heads."
@@ -74,8 +70,10 @@ class ModelSettings(Settings):
         description="How a source's images are made square, where it is not the source's own:"
         " crop, pad (white), targetpad (CLIP4Cir's, ratio 1.25), or stretch.",
     )
-    method: MethodSettings = Field(
-        default=MethodSettings(), description="How queries are composed: a name, or with settings."
+    method: MethodSettings | None = Field(
+        default=None,
+        description="A new method over the towers: a name, or a name with settings. None: keep the"
+        " source's own method with its weights, or tmcir over new towers.",
     )
     files: Literal["float32", "float16"] = Field(
         default="float32",
@@ -94,12 +92,11 @@ class ModelSettings(Settings):
             raise ValueError("give one of source, build and dual")
         if self.source is None and (self.image_size, self.fit) != (None, None):
             raise ValueError("image_size and fit change those of a source; build and dual have own")
-        if self.keep_method and self.image_size is not None:
-            raise ValueError("keep_method keeps the source's image size: give no image_size")
-        if self.keep_method and self.source is None:
-            raise ValueError("keep_method needs a source, whose method it keeps")
-        if self.keep_method and "method" in self.model_fields_set:
-            raise ValueError("keep_method keeps the source's: give no method")
+        if self.image_size is not None and self.method is None:
+            raise ValueError(
+                "image_size changes the number of image tokens, which the source's own method"
+                " counts: set model.method, such as tmcir"
+            )
         return self
 
 
@@ -298,9 +295,13 @@ class Recipe(RunSettings):
     @model_validator(mode="after")
     def _stages_of_the_method(self) -> Recipe:
         for stage, method in (("invert", "pic2word"), ("tune", "weighted-sum")):
-            if getattr(self.stages, stage) is not None and self.model.method.name != method:
+            if getattr(self.stages, stage) is None:
+                continue
+            chosen = self.model.method
+            if chosen is None or chosen.name != method:
+                own = "" if chosen is None else f", not {chosen.name}"
                 raise ValueError(
-                    f"stages.{stage} is for method {method}, not {self.model.method.name}"
+                    f"stages.{stage} is for method {method}{own}: set model.method to {method}"
                 )
         return self
 

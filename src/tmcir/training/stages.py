@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,7 +16,8 @@ from tmcir.models.baselines.pic2word import Pic2Word
 from tmcir.models.tmcir import TMCIR
 from tmcir.training.batches import Batch, Sample
 from tmcir.training.losses import info_nce
-from tmcir.training.pairing import Pairing
+from tmcir.training.pairing import Pairing, make_pairing
+from tmcir.training.recipe import Recipe, StageSettings
 
 LARGEST_SCALE = 100.0  # CLIP's own bound on 1 / tau
 
@@ -260,3 +262,42 @@ def _scale(model: TMCIR) -> Tensor:
     # The parameter itself, as CLIP does it: beyond the bound its clamp would have no gradient.
     scale.data.clamp_(max=math.log(LARGEST_SCALE))
     return scale.exp()
+
+
+def make_stages(
+    recipe: Recipe, dataset: Dataset, skip: frozenset[str] = frozenset()
+) -> tuple[list[tuple[Stage, StageSettings]], Mapping[str, Path]]:
+    """Return the stages that a recipe lists with their settings, stage tune excepted.
+
+    Args:
+        recipe: The recipe.
+        dataset: The training split.
+        skip: Images to skip.
+
+    Returns:
+        The stages, and the paths of their images that are not of the dataset.
+
+    Raises:
+        TMCIRError: Stage align has nothing to learn from.
+    """
+    stages: list[tuple[Stage, StageSettings]] = []
+    files: Mapping[str, Path] = {}
+    listed, seed = recipe.stages, recipe.seed
+    if listed.align is not None:
+        pairing = make_pairing(listed.align, dataset, skip)
+        files = pairing.files
+        stages.append((align(pairing, seed, listed.align.symmetric), listed.align))
+    if listed.invert is not None:
+        stages.append((invert(dataset, seed, listed.invert.symmetric, skip), listed.invert))
+    if listed.fuse is not None:
+        stage = fuse(
+            dataset,
+            seed,
+            listed.fuse.symmetric,
+            listed.fuse.reference_as_negative,
+            skip,
+            listed.fuse.subset_negatives,
+            listed.fuse.caption_weight,
+        )
+        stages.append((stage, listed.fuse))
+    return stages, files
