@@ -109,9 +109,12 @@ def test_checkpointing_gradients_changes_none(catalogue: Path, micro: int) -> No
             return gradients(module, stage, batch, micro)
 
     measured()
-    checkpoint_gradients(module.model)
+    checkpoint_gradients(module.model, True)
     found = measured()
     assert stored[1] < stored[0]
+    checkpoint_gradients(module.model, False)
+    measured()
+    assert stored[2] == stored[0]
     for key in whole:
         torch.testing.assert_close(found[key], whole[key], atol=1e-6, rtol=1e-4, msg=key)
 

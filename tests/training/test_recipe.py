@@ -36,6 +36,10 @@ def test_the_recipes_of_the_contract_are_shipped() -> None:
         "fashion-products-short",
         "fashion-iq-vit-l-14",
         "cirr-vit-l-14",
+        "fashion-iq-paper",
+        "fashion-iq-paper-blip-2",
+        "cirr-paper",
+        "cirr-paper-blip-2",
     } <= set(recipe_names())
 
 

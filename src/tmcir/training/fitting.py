@@ -60,8 +60,7 @@ def train_stage(
     steps_per_epoch = _steps_per_epoch(stage, settings)
     images = _images(stage, settings, store, accelerator, seed)
     max_images = settings.micro_batch_images or sys.maxsize
-    if settings.gradient_checkpointing:
-        checkpoint_gradients(model)
+    checkpoint_gradients(model, settings.gradient_checkpointing)
 
     def seed_of(step: int) -> str:
         return f"{seed} {stage.name} {step} {accelerator.process_index}"
@@ -89,16 +88,28 @@ def train_stage(
         validate_every=steps_per_epoch * settings.evaluate_every,
         checkpoint_minutes=checkpoint_minutes,
     )
-    return fit(job, plan, folder, accelerator, validate)
+    state = fit(job, plan, folder, accelerator, validate)
+    checkpoint_gradients(model, False)  # the next stage has a setting of its own
+    return state
 
 
-def checkpoint_gradients(model: TMCIR) -> None:
-    """Let the towers keep the input of each layer and compute the rest again for the gradients."""
+def checkpoint_gradients(model: TMCIR, enabled: bool) -> None:
+    """Let the towers keep the input of each layer and compute the rest again for the gradients.
+
+    Args:
+        model: Its towers are changed in place.
+        enabled: False lets them keep everything again.
+    """
     for module in model.encoder.modules():
-        if isinstance(module, PreTrainedModel) and module.supports_gradient_checkpointing:
-            # Older versions of transformers 5 have the second name only.
-            enable = getattr(module, "activation_checkpointing_enable", None)
-            (enable or module.gradient_checkpointing_enable)({"use_reentrant": False})
+        if not (isinstance(module, PreTrainedModel) and module.supports_gradient_checkpointing):
+            continue
+        # Older versions of transformers 5 know it by the second name only.
+        new = hasattr(module, "activation_checkpointing_enable")
+        name = "activation_checkpointing" if new else "gradient_checkpointing"
+        if enabled:
+            getattr(module, f"{name}_enable")({"use_reentrant": False})
+        elif module.is_gradient_checkpointing:
+            getattr(module, f"{name}_disable")()
 
 
 def _images(
