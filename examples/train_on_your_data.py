@@ -25,7 +25,7 @@ RECIPE = """\
 name: my-model
 description: a model of my own catalogue
 dataset: {{name: jsonl, root: {photos}}}
-model: {{source: mini, keep_method: true}}
+model: {{source: mini}}
 stages:
   fuse: {{epochs: {epochs}, batch_size: {batch}, learning_rate: 1.0e-4}}
 """
