@@ -107,6 +107,8 @@ class Reader:
 
     def _tmcir(self, words: list[str]) -> None:
         self.ran += 1
+        if ">" in words:  # what is printed goes into a file
+            words = words[: words.index(">")]
         if words[0] == "serve":
             self._serve(words)
             return
@@ -234,6 +236,16 @@ def test_the_blocks_of_a_page_work_as_pasted(
     page = request.node.callspec.params["reader"]
     for block in blocks(page.read_text(encoding="utf-8")):
         reader.read(block)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", [DOCS / "command-line.md"], indirect=True, ids=["help"])
+def test_the_examples_of_the_help_work(reader: Reader) -> None:
+    examples = re.findall(r"^    (tmcir .+)$", (DOCS / "command-line.md").read_text("utf-8"), re.M)
+    assert len(examples) >= 18
+    # first what must not find `shop` changed by another
+    for example in sorted(examples, key=lambda line: "gallery remove" in line):
+        reader.read(Block("bash", f"{example}\n", None, None, 0))
 
 
 def test_commands_are_read_as_a_shell_would() -> None:

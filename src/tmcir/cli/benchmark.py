@@ -40,7 +40,7 @@ def benchmark(
 
     \b
     Example:
-      tmcir benchmark benchmark-fashion-products dataset.root=photos --seeds 0 1 2
+      tmcir benchmark benchmark-fashion-products dataset.root=data/fashion-products --seeds 0 1 2
     """
     from tmcir.benchmark import load_benchmark, run_benchmark
     from tmcir.benchmark.table import table

@@ -38,7 +38,7 @@ def evaluate(
 
     \b
     Example:
-      tmcir evaluate mini --dataset fashion-products --root photos --output report.json
+      tmcir evaluate mini --dataset fashion-iq --root data/fashion-iq --output report.json
     """
     from tmcir.core.files import require_writable
     from tmcir.evaluation import evaluate
@@ -74,7 +74,7 @@ def submit(
 
     \b
     Example:
-      tmcir submit cirr runs/model --root data/cirr --out submission
+      tmcir submit cirr mini --root data/cirr --out submission
     """
     from tmcir.core.files import require_writable
     from tmcir.evaluation.submission import open_hidden_split, submit

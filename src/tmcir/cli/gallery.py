@@ -56,7 +56,7 @@ def index(
 
     \b
     Example:
-      tmcir index shop photos --metadata styles.csv --model mini
+      tmcir index shop photos --metadata garments.csv --model mini
     """
     from tmcir.gallery import Roles
 
@@ -131,7 +131,7 @@ def remove(
 
     \b
     Example:
-      tmcir gallery remove shop shoes/10.jpg shoes/11.jpg
+      tmcir gallery remove shop test-000250.jpg test-000251.jpg
     """
     from tmcir.core.text import on_one_line
 

@@ -31,7 +31,7 @@ def generate(
 
     \b
     Example:
-      tmcir generate fashion-products-pseudo-targets dataset.root=photos --limit 200
+      tmcir generate quickstart-pseudo-targets --limit 200
     """
     from tmcir.core.text import on_one_line
     from tmcir.generation import generate, load_generate_recipe
@@ -61,7 +61,7 @@ def train_editor(recipe: RecipeName, overrides: Overrides = None, as_json: Json 
 
     \b
     Example:
-      tmcir train-editor fashion-products-editor dataset.root=photos
+      tmcir train-editor fashion-products-editor dataset.root=data/fashion-products
     """
     from tmcir.generation import load_editor_recipe, train_editor
 

@@ -59,7 +59,7 @@ def search(
 
     \b
     Example:
-      tmcir search shop --image ref.jpg --text "in red" --where "year > 2012"
+      tmcir search shop --image photos/test-000247.jpg --text "in red" --where "price < 50"
     """
     from tmcir.gallery import Query
 
@@ -135,7 +135,7 @@ def explain(
 
     \b
     Example:
-      tmcir explain mini --image ref.jpg --text "in red" --html explanation.html
+      tmcir explain mini --image photos/test-000247.jpg --text "in red" --html explained.html
     """
     from tmcir.core.text import on_one_line
     from tmcir.models import load

@@ -24,7 +24,7 @@ def train(
 
     \b
     Example:
-      tmcir train fashion-products-short dataset.root=photos stages.fuse.epochs=3
+      tmcir train fashion-products-short dataset.root=data/fashion-products stages.fuse.epochs=3
     """
     from tmcir.evaluation import score_weights, validation_score
     from tmcir.training import check_run, load_recipe, train

@@ -41,7 +41,7 @@ def open_dataset(name: str, root: str | Path, split: str | None = None, **option
         TMCIRError: The name, the split or an option is unknown, or the folder lacks a file.
 
     Example:
-        >>> open_dataset("fashion-iq", "data/fashion-iq", "val", categories=["dress"])
+        >>> dataset = open_dataset("fashion-iq", "data/fashion-iq", "val", categories=["dress"])
     """
     name, _, categories = name.partition("/")
     if name not in _CLASSES:

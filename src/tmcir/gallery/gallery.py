@@ -66,8 +66,8 @@ class Gallery:
     Make one with `Gallery.open`. Threads may search at the same time. Example:
 
         gallery = Gallery.open("shop", model="mini")
-        gallery.add("photos/", metadata="styles.csv")
-        hits = gallery.search(image="ref.jpg", text="in red", where="year >= 2012")
+        gallery.add("photos/", metadata="garments.csv")
+        hits = gallery.search(image="photos/test-000247.jpg", text="in red", where="price < 50")
     """
 
     def __init__(
