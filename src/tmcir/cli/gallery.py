@@ -162,7 +162,7 @@ def restore(
 
     \b
     Example:
-      tmcir gallery restore shop shoes/10.jpg
+      tmcir gallery restore shop test-000250.jpg
     """
     restored = open_gallery(gallery, model, create=False).restore(ids or None)
     if as_json:
