@@ -20,6 +20,7 @@ from tmcir.models.encoders.dual import DualEncoder, DualSettings, DualSource
 from tmcir.models.encoders.heads import ImageHead
 from tmcir.models.encoders.vocabulary import prune_vocabulary
 from tmcir.models.preprocessing import ImagePreprocessor
+from tmcir.models.tokenizer import train_tokenizer
 
 TEXTS = ["red jeans", "for women", "striped", "in blue", "shirts"]
 SHAPE = {
@@ -206,7 +207,7 @@ def test_a_pruned_vocabulary_reads_known_texts_as_before(tmp_path: Path, bert: P
     larger, _ = prune_vocabulary(whole, ["red"], size=len(pruned) + 3)
     assert len(larger) == len(pruned) + 3
     with pytest.raises(TMCIRError, match="WordPiece"):
-        prune_vocabulary(tmcir.load("mini", device="cpu").encoder.tokenizer, ["red"], 10)
+        prune_vocabulary(train_tokenizer(TEXTS), ["red"], 10)
 
 
 def test_pruning_keeps_the_embeddings_of_kept_tokens(tmp_path: Path, bert: Path) -> None:
