@@ -115,9 +115,10 @@ def test_doctor_names_what_a_bug_report_needs(capsys: pytest.CaptureFixture[str]
 def test_train_check_looks_at_the_data_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = draw_catalogue(tmp_path / "products", items=30)
+    root = draw_catalogue(tmp_path / "products")
     recipe = ("train", "fashion-products-short", "--check")
-    assert run(*recipe, f"dataset.root={root}") == 0
+    few = ("stages.align.batch_size=8", "stages.fuse.batch_size=8")
+    assert run(*recipe, f"dataset.root={root}", *few) == 0
     assert capsys.readouterr().out == "fashion-products-short: nothing wrong\n"
     assert run(*recipe, f"dataset.root={tmp_path / 'none'}") == 2
     assert "none: no such folder" in capsys.readouterr().err

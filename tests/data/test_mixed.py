@@ -251,7 +251,7 @@ def test_notes_name_their_part(tmp_path: Path) -> None:
     draw_catalogue(tmp_path / "products")
     (tmp_path / "products" / "images" / "101.jpg").unlink()
     (note,) = open_mixed(tmp_path, split="val").notes
-    assert note == "fashion-products: 1 rows of styles.csv have no photo and are left out: 101"
+    assert note == "fashion-products: 1 row of styles.csv has no photo and is left out: 101"
 
 
 def test_it_opens_by_its_name(root: Path) -> None:
