@@ -72,8 +72,8 @@ def test_hits_have_addresses_that_work_without_a_key(serve: Callable[..., TestCl
         assert response.headers["cache-control"].startswith("private")
         given = parse_qs(urlsplit(found["thumbnail"]).query)
         wrong = f"/api/v1/thumbnails/{found['id']}?expires={given['expires'][0]}&signature=0"
-        refused = client.get(wrong)
-        assert (refused.status_code, error_code(refused)) == (401, "unauthorized")
+        rejected = client.get(wrong)
+        assert (rejected.status_code, error_code(rejected)) == (401, "unauthorized")
     # it opens nothing else
     query = urlsplit(hits[0]["thumbnail"]).query
     assert client.get(f"/api/v1/items/{hits[0]['id']}?{query}").status_code == 401
