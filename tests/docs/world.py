@@ -24,7 +24,7 @@ QUERIES = 12
 def small_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the rendered catalogue have few garments where a command does not say how many."""
     monkeypatch.setattr(
-        RenderedCatalogue.__init__, "__defaults__", ("test", 0, GARMENTS, QUERIES, 224, 0.0)
+        RenderedCatalogue.__init__, "__defaults__", ("test", 0, GARMENTS, QUERIES, 224, 0.0, "all")
     )
 
 
