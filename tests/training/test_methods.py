@@ -40,7 +40,7 @@ def test_settings_are_read_as_the_types_that_they_are(tmp_path: Path) -> None:
     ("overrides", "expected"),
     [
         (["model.method=combine"], "model.method: unknown method 'combine': did you mean 'comb"),
-        (["model.method={dropout: 0.5}"], "model.method.dropout: unknown setting"),
+        (["model.method={gate_weight: 0.5}"], "model.method.gate_weight: unknown setting"),
         (
             ["model.method={name: combiner, dropot: 1}"],
             "model.method.dropot: unknown setting, did you mean 'dropout'?",
