@@ -70,6 +70,27 @@ class TextTokens:
 
 
 @dataclass(frozen=True, slots=True)
+class TextStates:
+    """What the frozen part of a text tower made of N texts, for training to cache.
+
+    Attributes:
+        source: What the tower read.
+        values: Tensors of N rows each, as ``Encoder.text_states`` returned them.
+    """
+
+    source: TextTokens
+    values: tuple[Tensor, ...]
+
+    def select(self, index: Tensor | slice) -> TextStates:
+        """Return the rows at ``index`` (long [M], or a slice)."""
+        return TextStates(self.source.select(index), tuple(one[index] for one in self.values))
+
+    def to(self, device: torch.device) -> TextStates:
+        """Return the same states on ``device``."""
+        return TextStates(self.source.to(device), tuple(one.to(device) for one in self.values))
+
+
+@dataclass(frozen=True, slots=True)
 class TextFeatures:
     """Embeddings of N texts.
 

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from tmcir.core.hashing import stable_number
 from tmcir.models.encoders import Encoder
-from tmcir.models.features import ImageFeatures, TextTokens
+from tmcir.models.features import ImageFeatures, TextFeatures, TextStates, TextTokens
 from tmcir.training.images import Images, States
+from tmcir.training.texts import Texts, TokenisedTexts
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +50,40 @@ class Batch:
 
     Attributes:
         images: float [U, 3, S, S], normalised; or states of U images, encoded before.
-        text: Tokens of B texts.
+        text: Tokens of B texts; or states of them, encoded before.
         target: long [B], row in ``images`` of a pair's image, or of its target image.
         reference: long [B], row of the reference image; None in the alignment stage.
         groups: long [B], equal where two pairs must not be negatives of each other.
         negatives: long [B, K], rows of further negatives, -1 where a pair has fewer; None: K is 0.
-        captions: Tokens of B captions of the targets, empty where there is none; None: no loss on
-            captions.
+        captions: B captions of the targets, as ``text`` is; empty where there is none. None: no
+            loss on captions.
     """
 
     images: Tensor | States
-    text: TextTokens
+    text: TextTokens | TextStates
     target: Tensor
     reference: Tensor | None
     groups: Tensor
     negatives: Tensor | None = None
-    captions: TextTokens | None = None
+    captions: TextTokens | TextStates | None = None
 
     def image_features(self, encoder: Encoder) -> ImageFeatures:
         """Return the features of the U images; pixels are encoded now."""
         if isinstance(self.images, Tensor):
             return encoder.image_features(self.images)
         return encoder.features_of(self.images)
+
+    def text_features(self, encoder: Encoder) -> TextFeatures:
+        """Return the features of the B texts; tokens are encoded now."""
+        return _text_features(self.text, encoder)
+
+    def caption_features(self, encoder: Encoder) -> tuple[Tensor, Tensor] | None:
+        """Return embeddings of the captions, float [B, D], and bool [B], False where empty."""
+        if self.captions is None:
+            return None
+        features = _text_features(self.captions, encoder)
+        assert features.source is not None
+        return features.pooled, encoder.has_content(features.source)
 
     def to(self, device: torch.device) -> Batch:
         """Return the same batch on ``device``."""
@@ -125,7 +138,12 @@ class Batch:
 
 
 def make_batch(
-    samples: Sequence[Sample], encoder: Encoder, images: Images, seed: str, negatives: int = 0
+    samples: Sequence[Sample],
+    encoder: Encoder,
+    images: Images,
+    seed: str,
+    negatives: int = 0,
+    encoded: Texts | None = None,
 ) -> Batch:
     """Sample the images and texts of a step.
 
@@ -135,6 +153,7 @@ def make_batch(
         images: Gives the images.
         seed: Fixes texts, negatives and views.
         negatives: K, further negatives of each sample, if it has as many.
+        encoded: Gives the texts; None tokenises them.
 
     Raises:
         ImageError: An image is missing or broken.
@@ -159,15 +178,22 @@ def make_batch(
         _number(sample.group if sample.group is not None else (text.casefold().strip(),))
         for sample, text in zip(samples, texts, strict=True)
     ]
+    source = encoded or TokenisedTexts(encoder)
     return Batch(
         images=images.draw(names, seed),
-        text=encoder.tokenize(texts),
+        text=source.draw(texts),
         target=torch.tensor([rows[name] for name in targets]),
         reference=torch.tensor([rows[name] for name in references]) if composed else None,
         groups=torch.tensor(groups),
         negatives=torch.tensor(rows_of_negatives) if negatives else None,
-        captions=encoder.tokenize(captions) if any(captions) else None,
+        captions=source.draw(captions) if any(captions) else None,
     )
+
+
+def _text_features(texts: TextTokens | TextStates, encoder: Encoder) -> TextFeatures:
+    if isinstance(texts, TextStates):
+        return encoder.text_features_of(texts)
+    return encoder.text_features(texts)
 
 
 def _map(images: Tensor | States, change: Callable[[Tensor], Tensor]) -> Tensor | States:

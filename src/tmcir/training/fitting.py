@@ -22,6 +22,7 @@ from tmcir.training.gradients import StageModule, backward
 from tmcir.training.images import Augmentation, Crops, EncodedViews, Images, ImageStore
 from tmcir.training.recipe import StageSettings
 from tmcir.training.stages import Stage
+from tmcir.training.texts import EncodedTexts, Texts, TokenisedTexts
 
 
 def train_stage(
@@ -59,6 +60,7 @@ def train_stage(
     optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
     steps_per_epoch = _steps_per_epoch(stage, settings)
     images = _images(stage, settings, store, accelerator, seed)
+    texts = _texts(model, stage, settings, store, accelerator)
     max_images = settings.micro_batch_images or sys.maxsize
     checkpoint_gradients(model, settings.gradient_checkpointing)
 
@@ -75,7 +77,9 @@ def train_stage(
         model=model,
         module=StageModule(model, stage),
         optimiser=optimiser,
-        batch=_batches(model, stage, settings, images, accelerator, steps_per_epoch, seed_of),
+        batch=_batches(
+            model, stage, settings, images, texts, accelerator, steps_per_epoch, seed_of
+        ),
         backward=gradients,
         after_step=lambda: stage.after_step(model),
         figures=lambda: {"temperature": model.encoder.logit_scale.detach().neg().exp().item()},
@@ -135,6 +139,21 @@ def _images(
     return views
 
 
+def _texts(
+    model: TMCIR,
+    stage: Stage,
+    settings: StageSettings,
+    store: ImageStore,
+    accelerator: Accelerator,
+) -> Texts:
+    """Return what gives a step its texts: a frozen tower encodes each text once."""
+    if settings.tower_learning_rate != 0 or settings.lora is not None:
+        return TokenisedTexts(model.encoder)
+    reads_tokens = stage.trains_method and model.composer.reads_tokens
+    device = accelerator.device
+    return EncodedTexts(model.encoder, store.limit, reads_tokens, device, accelerator.autocast)
+
+
 def _steps_per_epoch(stage: Stage, settings: StageSettings) -> int:
     samples, batch_size = len(stage.samples(0)), settings.batch_size
     if samples < batch_size:  # after skipping broken images
@@ -149,6 +168,7 @@ def _batches(
     stage: Stage,
     settings: StageSettings,
     images: Images,
+    texts: Texts,
     accelerator: Accelerator,
     steps_per_epoch: int,
     seed_of: Callable[[int], str],
@@ -165,7 +185,7 @@ def _batches(
         epoch, place = divmod(step, steps_per_epoch)
         first = place * settings.batch_size + offset
         chosen = samples_of(epoch)[first : first + share]
-        return make_batch(chosen, model.encoder, images, seed_of(step), stage.negatives)
+        return make_batch(chosen, model.encoder, images, seed_of(step), stage.negatives, texts)
 
     return batch_of
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,13 +18,10 @@ from torch.nn import functional
 
 from tmcir.core.hashing import stable_number
 from tmcir.models.tmcir import TMCIR
+from tmcir.training.cache import CACHE_DTYPE, Cache
 
 READ_CHUNK = 256
 ENCODE_CHUNK = 64
-# Of cached tokens. The fusion normalises them, and half the memory holds twice the images.
-TOKEN_DTYPE = torch.float16
-Item = TypeVar("Item")
-
 
 States = tuple[Tensor, ...]
 """What the frozen part of an encoder made of U images, see ``Encoder.image_states``."""
@@ -45,39 +42,6 @@ class Images(Protocol):
         """
 
 
-class _Cache(Generic[Item]):
-    """A cache of what was loaded for each image, up to a capacity; the rest is loaded every time.
-
-    Args:
-        load: Loads some images by their names, in that order.
-        capacity: Maximum number of images in the cache.
-        chunk: Images that ``fill`` loads at once.
-    """
-
-    def __init__(
-        self, load: Callable[[Sequence[str]], Iterable[Item]], capacity: int, chunk: int
-    ) -> None:
-        self._load = load
-        self._capacity = capacity
-        self._chunk = chunk
-        self._items: dict[str, Item] = {}
-
-    def fill(self, names: Iterable[str]) -> None:
-        """Load images before they are needed, up to the capacity."""
-        room = self._capacity - len(self._items)
-        missing = [name for name in dict.fromkeys(names) if name not in self._items][:room]
-        for start in range(0, len(missing), self._chunk):
-            chunk = missing[start : start + self._chunk]
-            self._items.update(zip(chunk, self._load(chunk), strict=True))
-
-    def get(self, names: Sequence[str]) -> list[Item]:
-        """Return what was loaded for each image."""
-        self.fill(names)
-        absent = [name for name in names if name not in self._items]
-        fresh = dict(zip(absent, self._load(absent), strict=True)) if absent else {}
-        return [fresh[name] if name in fresh else self._items[name] for name in names]
-
-
 class ImageStore:
     """The training images at the tower's size, read once and kept in memory as bytes.
 
@@ -96,7 +60,7 @@ class ImageStore:
         self.limit = limit
         self._model = model
         self._find = find
-        self._cache = _Cache(self._load, limit // (3 * model.image_size**2), READ_CHUNK)
+        self._cache = Cache(self._load, limit // (3 * model.image_size**2), READ_CHUNK)
 
     def read(self, names: Iterable[str]) -> None:
         """Read images before they are needed, as far as the memory limit allows.
@@ -214,7 +178,7 @@ class EncodedViews:
         self._device = device or torch.device("cpu")
         side = store.encoder.preprocessor.size
         size = sum(state.nbytes for state in self._encode(torch.zeros(1, 3, side, side)))
-        self._cache = _Cache(self._views, store.limit // (count * size), ENCODE_CHUNK)
+        self._cache = Cache(self._views, store.limit // (count * size), ENCODE_CHUNK)
 
     def encode(self, names: Iterable[str]) -> None:
         """Encode images before they are needed, as far as the memory limit allows.
@@ -247,7 +211,7 @@ class EncodedViews:
         with torch.no_grad(), self._autocast():
             states = self._store.encoder.image_states(pixels.to(self._device))
         return tuple(
-            one.to("cpu", TOKEN_DTYPE if one.ndim > 2 else torch.float32) for one in states
+            one.to("cpu", CACHE_DTYPE if one.ndim > 2 else torch.float32) for one in states
         )
 
     def _crops(self, images: Tensor, names: Sequence[str], view: int) -> Tensor:

@@ -289,7 +289,7 @@ class Recipe(RunSettings):
     image_memory: int = Field(
         default=4 * 1024**3,
         ge=0,
-        description="Most bytes of decoded images kept in memory, and of encoded ones.",
+        description="Maximum bytes in memory of decoded images, of encoded ones, and of texts.",
     )
 
     @model_validator(mode="after")

@@ -95,7 +95,7 @@ def align(pairs: Pairing, seed: int, symmetric: bool) -> Stage:
 
     def embed(model: TMCIR, batch: Batch) -> Pairs:
         image = batch.image_features(model.encoder)
-        text = model.encoder.text_features(batch.text)
+        text = batch.text_features(model.encoder)
         return Pairs(image.pooled[batch.target], text.pooled, batch.groups, _scale(model))
 
     def loss(pairs: Pairs) -> Tensor:
@@ -181,12 +181,11 @@ def fuse(
         assert batch.reference is not None
         image = batch.image_features(model.encoder)
         reference = image.select(batch.reference)
-        query = model(reference, model.encoder.text_features(batch.text)).query
+        query = model(reference, batch.text_features(model.encoder)).query
         pairs = Pairs(query, image.pooled[batch.target], batch.groups, _scale(model))
-        if batch.captions is not None:
-            captions = model.encoder.text_features(batch.captions)
-            mask = captions.mask.any(dim=1)
-            pairs = replace(pairs, captions=captions.pooled, caption_mask=mask)
+        captions = batch.caption_features(model.encoder)
+        if captions is not None:
+            pairs = replace(pairs, captions=captions[0], caption_mask=captions[1])
         rows = [batch.reference[:, None]] if reference_as_negative else []
         rows += [] if batch.negatives is None else [batch.negatives]
         if not rows:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from tmcir.core.errors import TMCIRError
-from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
+from tmcir.models.features import ImageFeatures, TextFeatures, TextStates, TextTokens
 from tmcir.models.preprocessing import Fit, ImagePreprocessor
 
 
@@ -149,6 +149,42 @@ class Encoder(nn.Module, ABC):
         """Return the features of images from what ``image_states`` returned of them."""
         return ImageFeatures(*states)
 
+    def text_states(self, tokens: TextTokens) -> tuple[Tensor, ...]:
+        """Return the output of all of the text tower, for training to cache where it is frozen.
+
+        By default these are the features. A tensor of three dimensions has one row a token, from
+        the first token on: a cache may keep as many rows of it as a text has tokens, or none where
+        no token is read.
+
+        Returns:
+            Tensors of N rows each, which ``text_features_of`` turns into features.
+        """
+        features = self.text_features(tokens)
+        both = features.pooled, features.tokens
+        return both if features.norms is None else (*both, features.norms)
+
+    def text_features_of(self, states: TextStates) -> TextFeatures:
+        """Return the features of texts from what ``text_states`` returned of them."""
+        pooled, tokens, *norms = states.values
+        return TextFeatures(
+            pooled=pooled,
+            tokens=tokens,
+            mask=self.content_mask(states.source, tokens.shape[1]),
+            source=states.source,
+            norms=norms[0] if norms else None,
+        )
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training or evaluation mode; frozen towers stay in evaluation mode.
+
+        What is frozen may be encoded once for all steps, so that it has no dropout.
+        """
+        super().train(mode)
+        scale = self.logit_scale
+        if not any(one.requires_grad for one in self.towers.parameters() if one is not scale):
+            self.towers.eval()
+        return self
+
     def set_images(self, size: int | None = None, fit: Fit | None = None) -> None:
         """Change how images are read, before a composer is put on the encoder.
 
@@ -245,6 +281,10 @@ class Encoder(nn.Module, ABC):
         """Return bool [N, length], True where a content token is."""
         index = torch.arange(length, device=tokens.lengths.device)
         return index < (tokens.lengths - self.prefix_tokens - self.suffix_tokens)[:, None]
+
+    def has_content(self, tokens: TextTokens) -> Tensor:
+        """Return bool [N], False where a text is empty."""
+        return tokens.lengths > self.prefix_tokens + self.suffix_tokens
 
     @property
     def _max_length(self) -> int:

@@ -28,7 +28,7 @@ from tmcir.models.encoders.heads import ImageHead, Pooling, TextHead
 from tmcir.models.encoders.packages import package_folder
 from tmcir.models.encoders.pretrained import load_tokenizer, load_weights
 from tmcir.models.encoders.vocabulary import prune_vocabulary
-from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
+from tmcir.models.features import ImageFeatures, TextFeatures, TextStates, TextTokens
 from tmcir.models.preprocessing import Fit, ImagePreprocessor
 from tmcir.runs.settings import Settings
 
@@ -231,19 +231,28 @@ class DualEncoder(Encoder):
 
     def text_features(self, tokens: TextTokens) -> TextFeatures:
         """Encode tokenised texts."""
-        index = torch.arange(tokens.ids.shape[1], device=tokens.ids.device)
-        mask = index < tokens.lengths[:, None]  # [N, T]
-        states = self._text_states(tokens.ids, tokens.lengths)
-        pooled, projected = self.text_head(states, mask)
-        content = projected[:, self.prefix_tokens : projected.shape[1] - self.suffix_tokens]
+        return self.text_features_of(TextStates(tokens, self.text_states(tokens)))
+
+    def text_states(self, tokens: TextTokens) -> tuple[Tensor, ...]:
+        """Return the mean state of each text, float [N, W], and all states, float [N, T, W]."""
+        states = self._run_text(tokens.ids, tokens.lengths)
+        index = torch.arange(states.shape[1], device=states.device)
+        kept = (index < tokens.lengths[:, None])[..., None].to(states.dtype)  # [N, T, 1]
+        return (states * kept).sum(dim=1) / kept.sum(dim=1), states
+
+    def text_features_of(self, states: TextStates) -> TextFeatures:
+        """Put the head on ``text_states``."""
+        pooled, projected = self.text_head(*states.values)
+        content = projected[:, self.prefix_tokens :]
+        content = content[:, : max(0, content.shape[1] - self.suffix_tokens)]
         return TextFeatures(
             pooled=pooled,
             tokens=content,
-            mask=self.content_mask(tokens, content.shape[1]),
-            source=tokens,
+            mask=self.content_mask(states.source, content.shape[1]),
+            source=states.source,
         )
 
-    def _text_states(self, ids: Tensor, lengths: Tensor) -> Tensor:
+    def _run_text(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Run the text model over texts of similar length together, float [N, T, W].
 
         One long text does not pad a whole batch of short ones: same states, a fraction of the work.

@@ -171,13 +171,11 @@ class TextHead(nn.Module):
         self.pooled = ResidualMLP(width, hidden, embedding_size, dropout)
         self.tokens = nn.Linear(width, embedding_size)
 
-    def forward(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, mean: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         """Map states to float32 [N, D], L2-normalised, and to float [N, T, D].
 
         Args:
+            mean: float [N, width of the text model], the mean state of each text.
             states: float [N, T, width of the text model], special tokens included.
-            mask: bool [N, T], False at padding.
         """
-        kept = mask[..., None].to(states.dtype)
-        mean = (states * kept).sum(dim=1) / kept.sum(dim=1)
         return functional.normalize(self.pooled(mean).float(), dim=-1), self.tokens(states)
