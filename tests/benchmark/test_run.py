@@ -22,6 +22,8 @@ from tmcir.benchmark.results import Results
 from tmcir.core.errors import TMCIRError
 from tmcir.evaluation.protocols import FASHION200K_RECALLS
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (0, 1)
 
 

@@ -112,6 +112,7 @@ def test_doctor_names_what_a_bug_report_needs(capsys: pytest.CaptureFixture[str]
         assert word in report
 
 
+@pytest.mark.slow
 def test_train_check_looks_at_the_data_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -225,6 +226,7 @@ def test_no_argument_at_all_prints_the_help(capsys: pytest.CaptureFixture[str]) 
     assert "Usage" in output.out + output.err and "error" not in output.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "arguments", "extra"),
     [

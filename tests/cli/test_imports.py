@@ -47,6 +47,7 @@ def test_what_a_light_command_imports(arguments: list[str], expected: set[str]) 
     assert {name for name in imported[1:] if "cython" not in name} <= expected
 
 
+@pytest.mark.slow
 def test_searching_and_measuring_work_without_the_extra_for_training() -> None:
     script = (
         "import sys; sys.modules.update(dict.fromkeys(('accelerate', 'peft', 'diffusers',"

@@ -241,6 +241,7 @@ def test_an_open_truncated_image(tmp_path: Path) -> None:
         read_image(Image.open(half))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["jpg", "png"])
 @pytest.mark.parametrize("size", [(40, 60), (225, 300), (700, 500), (1200, 1600), (2100, 900)])
 def test_several_sides_of_one_file_are_those_of_several_readings(

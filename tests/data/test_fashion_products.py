@@ -98,6 +98,7 @@ def test_the_title_names_the_pattern(title: str, pattern: str) -> None:
     assert pattern_of(title) == pattern
 
 
+@pytest.mark.slow
 @given(st.sampled_from(["striped", "checked", "printed"]), st.data())
 def test_case_and_place_of_the_pattern_do_not_matter(pattern: str, data: st.DataObject) -> None:
     written = "".join(data.draw(st.sampled_from([c.lower(), c.upper()])) for c in pattern)
@@ -134,6 +135,7 @@ def test_the_remainder_of_the_id_by_5_is_the_split(tmp_path: Path) -> None:
     assert sum(len(names) for names in found.values()) == len(rows)
 
 
+@pytest.mark.slow
 def test_what_is_rare_is_in_the_gallery_and_in_no_query(tmp_path: Path) -> None:
     # Rare by one item: 29 caps and 29 green ones. Girls and no colour at all are in no caption.
     rows = [
@@ -160,6 +162,7 @@ def test_what_is_rare_is_in_the_gallery_and_in_no_query(tmp_path: Path) -> None:
         assert all(len(texts) == 1 + (name not in rare) for name, texts in dataset.captions())
 
 
+@pytest.mark.slow
 def test_one_item_more_makes_a_type_common(tmp_path: Path) -> None:
     rows = [
         *plain_rows(1000, 60, "Men", "Red", "Jeans"),
@@ -173,6 +176,7 @@ def test_one_item_more_makes_a_type_common(tmp_path: Path) -> None:
     assert {triplet.kind for triplet in enough.triplets} == {"type"}
 
 
+@pytest.mark.slow
 def test_the_task_ranks_all_images_of_the_split_without_the_reference(catalogue: Path) -> None:
     dataset = FashionProducts(catalogue, "val")
     (task,) = dataset.tasks()
@@ -526,6 +530,7 @@ def test_a_file_that_is_no_text_table_is_named(tmp_path: Path, content: bytes) -
 # The real photos
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_the_real_photos_are_split_without_overlap(shared_data: Path) -> None:
     root = shared_data / "fashion-products"

@@ -85,6 +85,7 @@ def test_captions_are_those_of_all_parts(root: Path) -> None:
     assert mixed == alone
 
 
+@pytest.mark.slow
 def test_the_same_name_in_two_parts_is_two_images(root: Path) -> None:
     part = {"name": "fashion-products", "root": "products"}
     mixed = Mixed(root, parts=[part, part])

@@ -21,6 +21,8 @@ from torch.nn import functional
 import tmcir
 from tests.docs.pages import ROOT
 
+pytestmark = pytest.mark.slow
+
 SOURCE = ROOT / "src"
 #: Names that examples use without importing them.
 NAMES: dict[str, Any] = {

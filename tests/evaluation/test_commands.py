@@ -67,6 +67,7 @@ def test_data_check_prints_counts_and_exits_with_1_for_a_broken_file(
     assert json.loads(out)["broken"] == {"B": "empty file"}
 
 
+@pytest.mark.slow
 def test_evaluate_prints_a_table_and_writes_json(
     run: Run, model: Path, catalogue: Path, tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_evaluate_prints_a_table_and_writes_json(
     assert str(report) in out
 
 
+@pytest.mark.slow
 def test_json_on_stdout_comes_alone(run: Run, model: Path, catalogue: Path) -> None:
     command = ("evaluate", model, "--dataset", "fashion-products", "--root", catalogue)
     code, out, _ = run(*command, "--split", "val", "--json")
@@ -100,6 +102,7 @@ def test_submit_writes_both_files_of_cirr(run: Run, model: Path, tmp_path: Path)
     assert all(json.loads(file.read_text())["version"] == "rc2" for file in files)
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_line_and_exit_code_2(
     run: Run, model: Path, catalogue: Path, tmp_path: Path
 ) -> None:

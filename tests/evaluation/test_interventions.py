@@ -27,12 +27,14 @@ def test_every_row_gets_the_patches_of_another_image() -> None:
     assert not (swapped.tokens[:, 0] == tokens[:, 0]).any()
 
 
+@pytest.mark.slow
 def test_a_fusion_whose_output_is_zero_does_not_depend_on_tokens(products: FashionProducts) -> None:
     model = build_model(products)  # W starts at zero
     report = {name: one.value for name, one in evaluate(model, products).overall.metrics.items()}
     assert measure_interventions(model, products) == {SWAPPED: report, WITHOUT: report}
 
 
+@pytest.mark.slow
 def test_the_weights_are_as_before_afterwards(products: FashionProducts) -> None:
     model = build_model(products)
     untrained = evaluate(model, products).overall.metrics

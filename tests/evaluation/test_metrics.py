@@ -234,6 +234,7 @@ def test_with_one_answer_average_precision_is_the_reciprocal_rank(rank: int, k: 
     assert value == pytest.approx(1 / (rank + 1) if rank < k else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("queries", [1, 2, 13])
 @pytest.mark.parametrize("images", [1, 15, 101, 4001])
 def test_equal_images_tie_whatever_their_place_and_number(queries: int, images: int) -> None:

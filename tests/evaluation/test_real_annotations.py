@@ -21,7 +21,7 @@ from tmcir.data.datasets import open_dataset
 from tmcir.evaluation import Embeddings, score
 
 SIZE = 12
-pytestmark = pytest.mark.shared_data
+pytestmark = [pytest.mark.shared_data, pytest.mark.slow]
 
 
 def read(path: Path) -> Any:

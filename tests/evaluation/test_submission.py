@@ -150,6 +150,7 @@ def random_submission(dataset: Dataset) -> dict[str, dict[str, Any]]:
     return build_submission(make_embeddings(task, queries, gallery), dataset)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_cirr_files_have_the_form_of_the_authors_examples(shared_data: Path) -> None:
     dataset = CIRR(shared_data / "cirr", "test1")
@@ -164,6 +165,7 @@ def test_cirr_files_have_the_form_of_the_authors_examples(shared_data: Path) -> 
         }
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_circo_files_have_the_form_of_the_authors_examples(

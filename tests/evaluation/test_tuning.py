@@ -40,6 +40,7 @@ def test_scores_are_those_of_the_model_with_each_weight(
     assert len({value for _, value in scores}) > 1
 
 
+@pytest.mark.slow
 def test_the_ends_and_the_middle_are_the_known_baselines(
     dataset: FashionProducts, model: TMCIR
 ) -> None:

@@ -210,6 +210,7 @@ Gallery.open(folder, FakeModel(seconds=0.02)).add(
 """
 
 
+@pytest.mark.slow
 def test_killed_three_times_and_gone_on(tmp_path: Path, photos: Path, styles: Path) -> None:
     shop, root = tmp_path / "shop", Path(__file__).parents[2]
     command = [sys.executable, "-c", RUN, str(shop), str(photos), str(styles)]
@@ -376,6 +377,7 @@ class ExactModel(FakeModel):
         return normalize(torch.from_numpy(pixels - 100)).float()
 
 
+@pytest.mark.slow
 def test_a_vector_is_that_of_the_file(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -670,6 +672,7 @@ def test_a_gallery_loads_the_model_that_it_remembers(
         Gallery.open(tmp_path / "built")
 
 
+@pytest.mark.slow
 def test_a_gallery_of_a_shipped_model_remembers_that(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

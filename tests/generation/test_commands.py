@@ -13,6 +13,7 @@ from tests.generation.tiny_recipes import editor_recipe, generate_recipe
 from tmcir.data.pseudo_targets import read_pseudo_targets
 
 
+@pytest.mark.slow
 def test_generate_makes_pseudo_targets_and_says_what_came_of_it(
     catalogue: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,6 +69,7 @@ def test_generate_refuses_other_settings_in_one_line(
     assert err.count("\n") == 1 and out == ""
 
 
+@pytest.mark.slow
 def test_train_editor_names_the_editor(
     catalogue: Path, towers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

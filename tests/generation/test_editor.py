@@ -109,6 +109,7 @@ def test_every_image_is_edited_into_a_square_of_its_own(
     assert largest_difference(*edited) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_picture_does_not_depend_on_the_batch_that_it_is_in(
     name: str, folders: dict[str, Path]
@@ -119,6 +120,7 @@ def test_a_picture_does_not_depend_on_the_batch_that_it_is_in(
         assert largest_difference(edit_one(editor, image, text, seed), expected) <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PIPELINES)
 def test_seed_text_and_image_each_make_a_difference(name: str, folders: dict[str, Path]) -> None:
     editor = load(name, folders)
@@ -130,6 +132,7 @@ def test_seed_text_and_image_each_make_a_difference(name: str, folders: dict[str
     assert largest_difference(edit_one(editor, image=inverted), edited) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "setting"), [(kind.pipeline, setting) for kind in KINDS for setting in kind.arguments]
 )
@@ -142,6 +145,7 @@ def test_every_setting_reaches_the_pipeline(
     assert largest_difference(edit_one(changed), edited) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in PIPELINES if KIND[name].negative])
 def test_a_negative_prompt_reaches_the_pipeline(name: str, folders: dict[str, Path]) -> None:
     away = load(name, folders, negative_prompt="ugly")
@@ -150,12 +154,14 @@ def test_a_negative_prompt_reaches_the_pipeline(name: str, folders: dict[str, Pa
     assert all(largest_difference(*pair) > 2 for pair in zip(edited, plain, strict=True))
 
 
+@pytest.mark.slow
 def test_the_text_stands_where_the_prompt_says(folders: dict[str, Path]) -> None:
     templated = load(PIX2PIX, folders, prompt="{text}, a photo of {text}")
     whole = edit_one(load(PIX2PIX, folders), text="{0} red, a photo of {0} red")
     assert largest_difference(edit_one(templated, text="{0} red"), whole) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PIPELINES)
 def test_references_of_any_shape_become_squares(name: str, folders: dict[str, Path]) -> None:
     grey = Image.linear_gradient("L").resize((50, 20)).convert("RGB")
@@ -164,6 +170,7 @@ def test_references_of_any_shape_become_squares(name: str, folders: dict[str, Pa
     assert [(image.mode, image.size) for image in edited] == [("RGB", (SIDE, SIDE))] * 3
 
 
+@pytest.mark.slow
 def test_a_reference_is_cut_or_padded(folders: dict[str, Path]) -> None:
     wide = draw_images()[0].resize((60, 20))
     cut = edit_one(load(PIX2PIX, folders), wide)
@@ -197,6 +204,7 @@ def test_without_a_size_the_checkpoint_or_its_kind_says_it(
         load_editor(settings_for(PIX2PIX, copied, size=None), device="cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "step"), [(PIX2PIX, 2), (SDXL, 2), (SD3, 4), (KONTEXT, 4), (QWEN, 4)]
 )
@@ -210,6 +218,7 @@ def test_a_size_that_the_pipeline_would_change_is_an_error(
     assert edit_one(load(name, folders, size=size)).size == (size, size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PIPELINES)
 def test_large_pictures_are_decoded_in_tiles(name: str, folders: dict[str, Path]) -> None:
     whole = edit_one(load(name, folders, size=2 * SIDE))
@@ -219,6 +228,7 @@ def test_large_pictures_are_decoded_in_tiles(name: str, folders: dict[str, Path]
     assert (largest_difference(tiled, whole) > 0) == (name != QWEN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PIPELINES)
 def test_half_precision_runs(name: str, folders: dict[str, Path]) -> None:
     half = edit_one(load(name, folders, precision="bfloat16"))
@@ -241,6 +251,7 @@ def test_offloading_needs_a_gpu(
 # Which checkpoints load
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("base", "name"), [("StableDiffusionXLPipeline", SDXL), ("StableDiffusion3Pipeline", SD3)]
 )
@@ -253,6 +264,7 @@ def test_a_checkpoint_that_draws_from_text_edits_as_well(
     assert largest_difference(edited, edit_one(load(name, folders))) == 0
 
 
+@pytest.mark.slow
 def test_a_hub_id_is_fetched_without_pickles(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +317,7 @@ WEIGHTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", WEIGHTS)
 def test_weights_that_are_missing_broken_or_pickled_are_an_error(part: str, copied: Path) -> None:
     safe, pickled = (copied / part / name for name in WEIGHTS[part])
@@ -340,6 +353,7 @@ def test_a_setting_that_the_pipeline_lacks_is_an_error(folders: dict[str, Path])
         load(KONTEXT, folders, negative_prompt="ugly")
 
 
+@pytest.mark.slow
 def test_loading_and_editing_say_nothing(folders: dict[str, Path]) -> None:
     """In a process of its own: importing a pipeline is what the libraries have most to say of."""
     settings = [settings_for(name, folders[name]).model_dump() for name in PIPELINES]

@@ -383,6 +383,7 @@ def test_a_trained_editor_edits(trained: Path, caplog: pytest.LogCaptureFixture)
     assert caplog.text == ""
 
 
+@pytest.mark.slow
 def test_a_trained_editor_is_an_ordinary_diffusers_folder(trained: Path) -> None:
     """As the card says, in a process of its own, as another program would."""
     card = (trained / "README.md").read_text()
@@ -434,6 +435,7 @@ def test_the_card_says_what_the_editor_is(trained: Path, towers: Path) -> None:
     assert "{" not in card.replace("{text}", "")
 
 
+@pytest.mark.slow
 def test_a_training_learns(catalogue: Path, towers: Path, tmp_path: Path) -> None:
     denoiser = {"steps": 60, "batch_size": 16, "learning_rate": 5e-3}
     path = editor_recipe(tmp_path / "run.yaml", catalogue, towers, denoiser=denoiser)
@@ -444,6 +446,7 @@ def test_a_training_learns(catalogue: Path, towers: Path, tmp_path: Path) -> Non
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_as_if_nothing_had_happened(
     catalogue: Path, towers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -470,6 +473,7 @@ def test_a_stopped_training_goes_on_as_if_nothing_had_happened(
     assert_same(weights(expected), weights(train_editor(stopped)))
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_left_as_it_is(recipe: Path, trained: Path) -> None:
     settings = load_editor_recipe(recipe)
     first = weights(train_editor(settings))
@@ -478,6 +482,7 @@ def test_a_finished_training_is_left_as_it_is(recipe: Path, trained: Path) -> No
     assert_same(first, weights(train_editor(settings)))
 
 
+@pytest.mark.slow
 def test_other_settings_in_the_same_folder_are_refused(recipe: Path) -> None:
     folder = train_editor(load_editor_recipe(recipe))
     before = weights(folder.parent)
@@ -508,6 +513,7 @@ def test_what_is_missing_is_said_in_a_line(override: str, problem: str, recipe: 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_broken_photo_is_named(
     catalogue: Path, towers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -541,6 +547,7 @@ def test_edits_are_between_known_images_alone(catalogue: Path) -> None:
 # Going on from another editor
 
 
+@pytest.mark.slow
 def test_a_training_may_start_from_another_editor(recipe: Path, trained: Path) -> None:
     slow = ["denoiser.learning_rate=1e-9", "denoiser.weight_decay=0", "denoiser.steps=1", "seed=1"]
     folder = train_editor(load_editor_recipe(recipe, [f"start={trained}", *slow]))
@@ -622,6 +629,7 @@ def test_settings_that_do_not_fit_are_explained(
     assert problem in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_several_resolutions_can_be_built(
     catalogue: Path, towers: Path, tmp_path: Path
 ) -> None:

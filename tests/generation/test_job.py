@@ -31,6 +31,8 @@ from tmcir.data.pseudo_targets import MANIFEST, SCHEMA, read_pseudo_targets
 from tmcir.generation import GenerateReport, generate, job, load_editor, load_generate_recipe
 from tmcir.runs.recipes import recipe_names
 
+pytestmark = pytest.mark.slow
+
 UNMEASURED = ("directional", "to_reference", "brightness", "saturated", "rejected_by")
 
 Make = Callable[..., GenerateReport]

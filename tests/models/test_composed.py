@@ -83,6 +83,7 @@ def test_an_explanation_says_how_close_the_query_is_to_both(
     assert (explanation.gate, explanation.merged) == (None, None)
 
 
+@pytest.mark.slow
 def test_a_published_class_is_read_by_its_own_processor(photos: list[Path], tmp_path: Path) -> None:
     from tests.tiny_sentence import save_llava
 
@@ -106,6 +107,7 @@ def test_its_identity_is_that_of_its_weights(model: ComposedModel, folder: Path)
     assert again.identity != model.identity
 
 
+@pytest.mark.slow
 def test_it_is_indexed_searched_explained_and_evaluated(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +142,7 @@ def test_it_is_served(model: ComposedModel, photos: list[Path], tmp_path: Path) 
         assert explained.status_code == 200 and explained.json()["gate"] is None
 
 
+@pytest.mark.slow
 def test_training_says_that_it_does_not(folder: Path, tmp_path: Path) -> None:
     root = draw_catalogue(tmp_path / "catalogue")
     recipe = load_recipe(write_recipe(tmp_path / "run.yaml", root, model={"source": str(folder)}))

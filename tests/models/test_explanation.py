@@ -123,6 +123,7 @@ def test_the_page_is_one_file_and_escapes_everything(tmp_path: Path) -> None:
     assert HOSTILE in page.text and "image alone" in words
 
 
+@pytest.mark.slow
 def test_the_command_explains_a_model_s_query(
     model: TMCIR, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -170,6 +170,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(
     lengths=st.lists(st.integers(0, LENGTH + 2), min_size=1, max_size=5),

@@ -55,6 +55,7 @@ def test_before_training_some_methods_are_the_normalised_sum(
     assert (gap < 1e-6) == (any_model.method in SUM_AT_FIRST)
 
 
+@pytest.mark.slow
 def test_balance_and_blank_texts_work_for_every_method(
     any_model: TMCIR, photos: list[Path]
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_directory_of_a_method_that_is_unknown_is_explained(model: TMCIR, tmp_
         tmcir.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_baselines_are_imported_when_they_are_used() -> None:
     script = (
         "import sys, tmcir.models;"

@@ -68,6 +68,7 @@ def saved(here: Path, products: FashionProducts) -> Path:
     return here / "model"
 
 
+@pytest.mark.slow
 def test_a_recipe_trains_it_and_the_model_is_measured(here: Path, photos: list[Path]) -> None:
     root = draw_catalogue(here / "products")
     base = write_recipe(here / "run.yaml", root, stages={"fuse": {"epochs": 1, "batch_size": 16}})

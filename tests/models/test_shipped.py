@@ -44,6 +44,7 @@ def test_all_that_ships_stays_under_sixty_four_megabytes() -> None:
     assert sum(map(size_of, NAMES)) < 64e6
 
 
+@pytest.mark.slow
 def test_mini_composes_better_than_what_needs_no_fusion(tmp_path: Path) -> None:
     # Few garments, and drawn and measured alike everywhere: what is wanted is no figure, but
     # that the weights, their tokenizer and their preprocessing still belong together.

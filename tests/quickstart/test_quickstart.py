@@ -22,6 +22,8 @@ from tmcir.quickstart.garments import write_garments
 from tmcir.quickstart.run import PAGE
 from tmcir.rendered.catalogue import RenderedCatalogue
 
+pytestmark = pytest.mark.slow
+
 
 class Listener:
     """A console that keeps the lines, and that can pull the plug at one of them."""

@@ -167,6 +167,7 @@ def test_training_queries_judge_nothing(tmp_path: Path) -> None:
 # Training
 
 
+@pytest.mark.slow
 def test_training_has_every_item_and_fresh_texts(tmp_path: Path) -> None:
     train = open_small(tmp_path, "train", items=80)
     first, second = train.training_triplets(0), train.training_triplets(1)
@@ -219,6 +220,7 @@ def test_a_missing_picture_is_drawn_once(tmp_path: Path) -> None:
     assert dataset.image_path(name).read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_bytes(tmp_path: Path) -> None:
     datasets = [open_small(tmp_path / "a"), open_small(tmp_path / "b")]
     other = open_small(tmp_path / "c", seed=1)
@@ -290,6 +292,7 @@ def test_an_unknown_image_is_an_error(tmp_path: Path) -> None:
         dataset.changes_of("1-2")
 
 
+@pytest.mark.slow
 def test_a_folder_holds_pictures_of_one_seed_and_size(tmp_path: Path) -> None:
     open_small(tmp_path).draw(workers=1)
     manifest = json.loads((tmp_path / MANIFEST).read_text())
@@ -323,6 +326,7 @@ def test_a_catalogue_of_one_item_has_no_queries(tmp_path: Path) -> None:
     assert open_small(tmp_path, items=1).triplets == []
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_of_it(tmp_path: Path) -> None:
     """Each process that draws imports the script, and would draw all over again."""
     script = tmp_path / "draw.py"

@@ -45,6 +45,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     assert render(garment, USUAL).tobytes() == render(again, USUAL).tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_value_of_every_attribute_draws(kind: GarmentKind) -> None:
     generator = random.Random(kind)
@@ -56,6 +57,7 @@ def test_every_value_of_every_attribute_draws(kind: GarmentKind) -> None:
             ElementTree.fromstring(svg)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_change_of_any_attribute_can_be_seen(kind: GarmentKind) -> None:
     generator = random.Random(f"{kind} seen")

@@ -297,6 +297,7 @@ def test_explain_takes_an_upload(client: TestClient) -> None:
     assert response.status_code == 200 and len(response.json()["words"]) == 2
 
 
+@pytest.mark.slow
 def test_a_model_of_ours_is_served(tmp_path: Path, serve: Callable[..., TestClient]) -> None:
     root = draw_catalogue(tmp_path / "products", items=12)
     model = build_model(FashionProducts(root, "train"))

@@ -204,6 +204,7 @@ def test_a_picture_without_a_form_is_told_of_the_form(client: TestClient, kind: 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=other"])
 def test_a_damaged_form_is_the_clients_fault(client: TestClient, kind: str) -> None:
     response = client.post(f"{SEARCH}/upload", content=picture(), headers={"Content-Type": kind})

@@ -95,6 +95,7 @@ def get(url: str, body: bytes | None = None) -> tuple[int, bytes]:
         return error.code, error.read()
 
 
+@pytest.mark.slow
 def test_serve_answers_until_it_is_told_to_stop_and_finishes_first(shop: Path) -> None:
     port = free_port()
     command = [sys.executable, "-c", PROGRAM, "serve", str(shop), "--port", str(port)]

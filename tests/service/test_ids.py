@@ -61,6 +61,7 @@ def real_client(odd: Gallery) -> Iterator[httpx.Client]:
     server.stop()
 
 
+@pytest.mark.slow
 def test_every_id_is_addressed(real_client: httpx.Client) -> None:
     client = real_client
     body = {"turns": [{"text": "x"}], "k": 100}

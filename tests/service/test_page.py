@@ -21,7 +21,10 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 )
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: chromium"),
+]
 
 KEY = "a-key-of-enough-length"
 RESULTS = "#grid[aria-busy=false] .score"

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tests.service.conftest import Server
 from tmcir.gallery import Gallery
 
+pytestmark = pytest.mark.slow
+
 schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
 
 

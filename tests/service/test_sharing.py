@@ -59,6 +59,7 @@ def test_addresses_are_the_same_for_a_while_so_that_they_are_cached() -> None:
     assert not Signer([]).accepts("/api/v1/thumbnails/a.jpg", "expires=9&signature=")
 
 
+@pytest.mark.slow
 def test_hits_have_addresses_that_work_without_a_key(serve: Callable[..., TestClient]) -> None:
     client = serve(api_keys=(KEY,))
     headers = {"X-API-Key": KEY}
@@ -132,6 +133,7 @@ for (const hit of (await answer.json()).hits) {
 </script>"""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: chromium")
 def test_a_shops_own_page_shows_thumbnails_of_a_service_with_keys(
     browser: Any,  # noqa: F811

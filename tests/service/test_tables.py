@@ -41,6 +41,7 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
     return make_table(tmp_path_factory.mktemp("coded"), "sku", [str(sku) for sku in SKUS])
 
 
+@pytest.mark.slow
 def test_whole_numbers_that_javascript_rounds_are_text(
     coded: Gallery, serve: Callable[..., TestClient]
 ) -> None:
@@ -127,6 +128,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
     return make_table(tmp_path_factory.mktemp("wide"), header, rows)
 
 
+@pytest.mark.slow
 def test_a_table_of_1000_columns_is_served(wide: Gallery, serve: Callable[..., TestClient]) -> None:
     client = serve(wide)
     for path, limit in (("facets", 3.0), ("items", 3.0), ("gallery", 3.0)):
@@ -152,6 +154,7 @@ def test_messages_do_not_list_1000_columns(wide: Gallery, serve: Callable[..., T
 # Reads that are shared
 
 
+@pytest.mark.slow
 def test_facets_are_one_scan_for_all_who_ask(
     tmp_path: Path, serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +182,7 @@ def test_facets_are_one_scan_for_all_who_ask(
     assert client.get("/api/v1/facets").status_code == 200 and len(scans) == 1  # its result stayed
 
 
+@pytest.mark.slow
 def test_the_count_of_photos_is_current(tmp_path: Path, serve: Callable[..., TestClient]) -> None:
     gallery = make_gallery(tmp_path, 3)
     client = serve(gallery)

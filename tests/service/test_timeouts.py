@@ -15,6 +15,8 @@ from fastapi.testclient import TestClient
 from tests.service.conftest import Server, error_code, make_gallery
 from tmcir.gallery import Gallery
 
+pytestmark = pytest.mark.slow
+
 QUERY = json.dumps({"turns": [{"text": "x"}], "k": 1}).encode()
 
 

@@ -19,6 +19,8 @@ from tmcir.evaluation import Report, score_weights, validation_score
 from tmcir.models.methods import method_names
 from tmcir.training import load_recipe, train
 
+pytestmark = pytest.mark.slow
+
 FUSE = {"epochs": 10, "batch_size": 32, "learning_rate": 3.0e-3, "evaluate_every": 0}
 
 

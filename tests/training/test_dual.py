@@ -17,6 +17,8 @@ from tmcir.training import load_recipe, train
 from tmcir.training.fitting import parameter_groups
 from tmcir.training.recipe import FuseSettings
 
+pytestmark = pytest.mark.slow
+
 HEADS = {
     "embedding_size": 16,
     "image_hidden": 16,

@@ -26,6 +26,8 @@ from tmcir.training.pairing import make_pairing
 from tmcir.training.recipe import AlignSettings
 from tmcir.training.stages import Stage, align, fuse, invert
 
+pytestmark = pytest.mark.slow
+
 BATCH = 16
 WHOLE = 1000  # images, more than a batch has
 

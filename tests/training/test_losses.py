@@ -59,6 +59,7 @@ def test_a_query_may_have_several_hard_negatives_or_fewer() -> None:
     assert loss.item() == pytest.approx(fewer, abs=1e-6)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 1000), st.integers(2, 8))
 def test_the_order_of_the_batch_does_not_matter(seed: int, count: int) -> None:
     generator = torch.Generator().manual_seed(seed)

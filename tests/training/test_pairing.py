@@ -274,6 +274,7 @@ def products(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_manifest(folder, *rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symmetric", [False, True])
 @pytest.mark.parametrize("pairs", KINDS)
 def test_a_run_on_every_kind_of_pairs_ends_with_a_model(
@@ -291,6 +292,7 @@ def test_a_run_on_every_kind_of_pairs_ends_with_a_model(
     assert len(steps) == 2 * ((captions if pairs == "captions" else 24 + 8) // 8)
 
 
+@pytest.mark.slow
 def test_a_pseudo_target_that_is_gone_is_named(
     catalogue: Path, products: Path, tmp_path: Path
 ) -> None:
@@ -302,6 +304,7 @@ def test_a_pseudo_target_that_is_gone_is_named(
         train(load_recipe(path))
 
 
+@pytest.mark.slow
 def test_check_names_a_manifest_that_is_missing(
     catalogue: Path, products: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

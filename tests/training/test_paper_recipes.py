@@ -19,6 +19,8 @@ from tmcir.evaluation import validation_score
 from tmcir.generation import generate, load_generate_recipe
 from tmcir.training import load_recipe, train
 
+pytestmark = pytest.mark.slow
+
 QUERIES = 6
 EDITORS = ("StableDiffusion3Img2ImgPipeline", "StableDiffusionInstructPix2PixPipeline")
 

@@ -27,6 +27,8 @@ from tmcir.evaluation import validation_score
 from tmcir.runs.folder import claim_folder
 from tmcir.training import check_run, load_recipe, train
 
+pytestmark = pytest.mark.slow
+
 
 def write_recipe(path: Path, catalogue: Path, **changes: Any) -> Path:
     stage = {"epochs": 3, "batch_size": 16, "evaluate_every": 1, "learning_rate": 2.0e-3}

@@ -20,6 +20,8 @@ from tmcir.gallery.stores.base import FileState, ModelRecord, Rows, Store, unit
 from tmcir.gallery.stores.exact import nearest
 from tmcir.gallery.stores.opening import open_store
 
+pytestmark = pytest.mark.slow
+
 MILVUS = os.environ.get("TMCIR_MILVUS_URI", "")  # a server, such as milvus://127.0.0.1:19530
 SIZE = 48
 Open = Callable[..., Store]

@@ -55,6 +55,7 @@ def pixels(count: int = 3, side: int = 64) -> torch.Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "levels", "grid"), [("dinov2", 2, 2), ("vit", 1, 2), ("convnext", 3, 1)]
 )
@@ -84,6 +85,7 @@ def test_any_image_model_and_any_text_model_make_an_encoder(
     assert (explanation.grid, explanation.words) == ((grid, grid), ["red", "jeans"])
 
 
+@pytest.mark.slow
 def test_features_of_one_backbone_reach_all_places_of_the_grid(lite: DualEncoder) -> None:
     features = lite.image_features(pixels())
     assert features.tokens.shape == (3, 4, 16) and lite.grid == (2, 2)
@@ -158,6 +160,7 @@ def test_calibrated_features_have_mean_zero_and_deviation_one(lite: DualEncoder)
     assert varied.any() and flat.std(dim=0)[varied].allclose(torch.ones(()), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stages", [0, 3, 5, 7])
 def test_states_of_the_frozen_stages_give_the_same_features(lite: DualEncoder, stages: int) -> None:
     lite.freeze(stages, depthwise=False)

@@ -41,6 +41,7 @@ def test_a_published_encoder_composes_the_sum_at_once(model: TMCIR, photos: list
     assert len(queries.unique(dim=0)) == 5
 
 
+@pytest.mark.slow
 def test_features_have_the_shapes_that_the_encoder_says(model: TMCIR, photos: list[Path]) -> None:
     encoder, size = model.encoder, model.embedding_size
     image, text = model.image_features(photos), model.text_features(TEXTS)
@@ -62,6 +63,7 @@ def test_embeddings_do_not_depend_on_the_batch(model: TMCIR, photos: list[Path])
     torch.testing.assert_close(model.encode_images(photos[1:2])[0], images[1], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("halved", [False, True])
 def test_what_is_saved_loads_as_the_same_model(
     model: TMCIR, photos: list[Path], tmp_path: Path, halved: bool
@@ -88,6 +90,7 @@ def test_a_gallery_finds_its_published_encoder_again(
     assert first.identity == second.identity
 
 
+@pytest.mark.slow
 def test_gradients_reach_both_towers(model: TMCIR, photos: list[Path]) -> None:
     torch.nn.init.normal_(model.composer.output.weight)
     image = model.encoder.image_features(model.preprocess(photos))
@@ -98,6 +101,7 @@ def test_gradients_reach_both_towers(model: TMCIR, photos: list[Path]) -> None:
     assert lacking == []
 
 
+@pytest.mark.slow
 def test_states_give_the_features_of_pixels(model: TMCIR, photos: list[Path]) -> None:
     pixels = model.preprocess(photos)
     whole = model.encoder.image_features(pixels)
@@ -107,6 +111,7 @@ def test_states_give_the_features_of_pixels(model: TMCIR, photos: list[Path]) ->
     assert (features.norms is None) == (whole.norms is None)
 
 
+@pytest.mark.slow
 def test_parts_are_pooled_as_images_are(model: TMCIR, photos: list[Path]) -> None:
     encoder, features = model.encoder, model.image_features(photos)
     if encoder.image_parts is None:
@@ -121,6 +126,7 @@ def test_parts_are_pooled_as_images_are(model: TMCIR, photos: list[Path]) -> Non
     torch.testing.assert_close(edited, features.pooled.roll(1, 0))
 
 
+@pytest.mark.slow
 def test_every_command_works_with_every_family(
     folder: Path, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
