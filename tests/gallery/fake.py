@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from tmcir.models import Explanation
 
 
+#: Words that the fake model reads.
+WORDS = 50
+
+
 class FakeModel:
     """Embeds an image as its 4 x 4 mean colours, a text as noise drawn from its letters."""
 
@@ -58,6 +62,9 @@ class FakeModel:
 
         self.encode_images([image])
         return Explanation((1.2, 0.8), text.split(), (2, 2))
+
+    def unread(self, text: str) -> str:
+        return " ".join(text.split()[WORDS:])
 
     def _noise(self, text: str) -> Tensor:
         digest = hashlib.blake2b(text.encode(), digest_size=48).digest()

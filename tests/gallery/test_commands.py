@@ -8,7 +8,7 @@ import pytest
 
 import tmcir.models
 from tests.commands import run
-from tests.gallery.fake import FakeModel, draw_photos
+from tests.gallery.fake import WORDS, FakeModel, draw_photos
 from tmcir.gallery import Gallery
 
 
@@ -85,6 +85,16 @@ def test_search_with_terms(shop: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert found == [hit.id for hit in opened.search(text="x", terms=terms, k=3)]
     assert run("search", "shop", "--term", "a:b") == 2
     assert "--term a:b: write TEXT:WEIGHT" in capsys.readouterr().err
+
+
+def test_the_end_that_is_not_read_is_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = " ".join(["red"] * WORDS)
+    assert run("search", "shop", "--text", long, "-k", "1") == 0
+    assert "not read" not in capsys.readouterr().err
+    text = f"{long} pockets, but in\tblue"
+    assert run("search", "shop", "--text", text, "-k", "1", "--json") == 0
+    out, err = capsys.readouterr()
+    assert 'not read: "pockets, but in blue"' in err and len(json.loads(out)) == 1
 
 
 def test_search_folds_duplicates(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

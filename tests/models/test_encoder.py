@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,51 @@ def test_content_tokens_have_no_start_end_or_padding(model: TMCIR) -> None:
     assert features.tokens.shape[:2] == features.mask.shape
     assert model.encoder.tokenize([""]).ids.shape == (1, 3)
     assert model.encoder.words("red jeans") == ["red", "jeans"]
+
+
+def test_control_words_are_read_as_text(model: TMCIR) -> None:
+    control = str(model.encoder.tokenizer.eos_token)
+    plain, with_control, after = (
+        model.encoder.tokenize([text]) for text in ("red", f"{control} red", f"red {control} blue")
+    )
+    special = {int(plain.ids[0, 0]), int(plain.ids[0, -1])}
+    for tokens in (with_control, after):
+        assert not special & set(tokens.ids[0, 1:-1].tolist())
+        assert tokens.lengths[0] > plain.lengths[0] + 1
+    texts = ["red", f"red {control} blue", "red blue"]
+    first, cut, both = model.encode_texts(texts)
+    assert float(first @ cut) < 0.999 and float(both @ cut) < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "unread"),
+    [
+        ("", ""),
+        ("red jeans", ""),
+        (" ".join(["red"] * 10), ""),
+        (" ".join(["red"] * 10) + "   ", ""),
+        (" ".join(["red"] * 10) + " jeans in blue", "jeans in blue"),
+        (" ".join(["red"] * 9) + " zqxwvk for women", "zqxwvk for women"),  # not read whole
+    ],
+)
+def test_the_end_that_is_cut_is_named(model: TMCIR, text: str, unread: str) -> None:
+    assert model.encoder.text_length == 10
+    assert model.unread(text) == unread
+    kept = text.removesuffix(unread) if unread else text
+    assert torch.equal(
+        model.encoder.tokenize([kept + "jeans" * bool(unread) * 50]).lengths,
+        model.encoder.tokenize([text]).lengths,
+    )
+
+
+def test_reading_the_end_leaves_other_threads_their_limit(model: TMCIR) -> None:
+    long = " ".join(["red jeans"] * 30)
+    before = model.encoder.tokenize([long]).ids
+    with ThreadPoolExecutor(4) as threads:
+        ends = threads.map(lambda _: model.unread(long), range(200))
+        cut = threads.map(lambda _: model.encoder.tokenize([long]).ids, range(200))
+        assert all(torch.equal(ids, before) for ids in cut)
+        assert set(ends) == {" ".join(["red jeans"] * 25)}
 
 
 def test_padding_does_not_change_a_text(model: TMCIR) -> None:

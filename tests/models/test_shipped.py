@@ -54,3 +54,13 @@ def test_mini_composes_better_than_what_needs_no_fusion(tmp_path: Path) -> None:
     reports = evaluate_methods(model, garments, methods)
     score = {name: report.score for name, report in zip(methods, reports, strict=True)}
     assert score["model"] > 1.05 * score["sum"] > 1.05 * score["image"] > 2 * score["text"]
+
+
+@pytest.mark.parametrize("text", ["<|endoftext|> red dress", "[SEP] red dress", "</s>red dress"])
+def test_control_words_do_not_rule_the_shipped_model(text: str) -> None:
+    model = tmcir.load("mini")
+    given, plain = model.encode_texts([text, "red dress"])
+    assert float(given @ plain) > 0.5
+    sixty = [f"w{number}" for number in range(60)]
+    unread = model.unread(" ".join(sixty)).split()
+    assert 0 < len(unread) < 60 and unread == sixty[-len(unread) :]

@@ -77,6 +77,7 @@ def search(
     hits = opened.find(
         opened.embed([query])[0], k, where=where, offset=offset, deduplicate=deduplicate
     )
+    _note_unread(opened.unread(query))
     if html is not None:
         from tmcir.gallery.page import write_page
 
@@ -104,6 +105,14 @@ def _terms(given: list[str], without: list[str]) -> tuple[Term, ...]:
         except ValueError:
             raise TMCIRError(f"--term {one}: write TEXT:WEIGHT, such as buttons:-0.5") from None
     return (*terms, *(Term(WITHOUT_WEIGHT, text) for text in without))
+
+
+def _note_unread(text: str) -> None:
+    """Say on stderr which end of a text was not read."""
+    from tmcir.core.text import on_one_line
+
+    if text:
+        typer.echo(f'the text is too long for the model; not read: "{on_one_line(text)}"', err=True)
 
 
 def _print_hits(hits: list[Hit]) -> None:
@@ -141,7 +150,9 @@ def explain(
     from tmcir.models import load
     from tmcir.models.explanation import explanation_lines, render_explanation
 
-    explanation = load(model).explain(image, text)
+    loaded = load(model)
+    explanation = loaded.explain(image, text)
+    _note_unread(loaded.unread(text))
     found: dict[str, list[Hit]] = {}
     if gallery is not None:
         opened = open_gallery(gallery, model, create=False)

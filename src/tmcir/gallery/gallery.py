@@ -555,6 +555,14 @@ class Gallery:
             return find_page(self._store, vector, k, condition, offset)
         return find_arranged_page(self._store, vector, k, condition, offset, arrangement)
 
+    def unread(self, query: Query) -> str:
+        """Return the end of the first text of the query that the model does not read whole.
+
+        Every text tower reads a limited number of tokens. "" where all texts are read.
+        """
+        texts = [query.text, *(term.text or "" for term in query.terms)]
+        return next(filter(None, (self._model.unread(text.strip()) for text in texts)), "")
+
     def explain(self, query: Query) -> Explanation:
         """Explain a query with reference and text: the gate, and patches merged into words.
 

@@ -52,6 +52,9 @@ class EmbeddingModel(Protocol):
     def explain(self, image: ImageSource, text: str) -> Explanation:
         """Return the model's account of one query."""
 
+    def unread(self, text: str) -> str:
+        """Return the end of a text that is too long to be read; "" where all of it is read."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:

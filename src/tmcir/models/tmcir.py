@@ -219,6 +219,10 @@ class TMCIR(
             return explanation
         return _with_merge(explanation, output.merge)
 
+    def unread(self, text: str) -> str:
+        """Return the end of a text that is too long to be read; "" where all of it is read."""
+        return self.encoder.unread(text)
+
     # What the other rooms call
 
     def preprocess(self, images: Sequence[ImageSource]) -> Tensor:

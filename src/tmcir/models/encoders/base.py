@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
@@ -251,9 +253,15 @@ class Encoder(nn.Module, ABC):
         raise TMCIRError(f"an encoder of family {self.family!r} has no pooling over image parts")
 
     def tokenize(self, texts: list[str]) -> TextTokens:
-        """Tokenise texts, padded to the longest; at least one column of content."""
+        """Tokenise texts, padded to the longest; at least one column of content.
+
+        Control words of the tokenizer, such as ``<|endoftext|>``, are read as any other text.
+        """
         encoded: list[list[int]] = self.tokenizer(
-            texts, truncation=True, max_length=self._max_length
+            [self.normalise_text(text) for text in texts],
+            truncation=True,
+            max_length=self._max_length,
+            split_special_tokens=True,
         )["input_ids"]
         lengths = torch.tensor([len(ids) for ids in encoded])
         # A batch of empty texts still has one (masked) content column.
@@ -262,17 +270,54 @@ class Encoder(nn.Module, ABC):
         ids = torch.tensor([ids + [padding] * (width - len(ids)) for ids in encoded])
         return TextTokens(ids=ids, lengths=lengths)
 
+    def normalise_text(self, text: str) -> str:
+        """Return a text as the tokenizer gets it."""
+        return text
+
     def words(self, text: str) -> list[str]:
         """Return the piece of ``text`` behind each content token."""
         if self.tokenizer.is_fast:
             encoded = self.tokenizer(
-                text, truncation=True, max_length=self._max_length, return_offsets_mapping=True
+                text,
+                truncation=True,
+                max_length=self._max_length,
+                split_special_tokens=True,
+                return_offsets_mapping=True,
             )
             offsets = self._content(encoded["offset_mapping"])
             return [text[start:end].strip() for start, end in offsets]
         tokens = self.tokenize([text])
         ids = self._content(tokens.ids[0, : int(tokens.lengths[0])].tolist())
         return [self.tokenizer.decode([number]).strip() for number in ids]
+
+    def unread(self, text: str) -> str:
+        """Return the end of a text that is cut, from its first word that is not read whole.
+
+        Returns:
+            "" where all of the text is read.
+        """
+        text = self.normalise_text(text)
+        if self._whole_tokenizer is None:
+            encoded = self.tokenizer(text, split_special_tokens=True, verbose=False)
+            ids = self._content(encoded["input_ids"])
+            rest: str = self.tokenizer.decode(ids[self.text_length :])
+            return rest.strip()
+        offsets = self._whole_tokenizer.encode(text, add_special_tokens=False).offsets
+        if len(offsets) <= self.text_length:
+            return ""
+        cut = offsets[self.text_length][0]
+        return text[text.rfind(" ", 0, cut + 1) + 1 :].strip()
+
+    @cached_property
+    def _whole_tokenizer(self) -> Tokenizer | None:
+        """A copy that cuts nothing: a tokenizer keeps its limits, which other threads rely on."""
+        if not self.tokenizer.is_fast:
+            return None
+        whole = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
+        whole.no_truncation()
+        whole.no_padding()
+        whole.encode_special_tokens = True
+        return whole
 
     def _content(self, sequence: list[Any]) -> list[Any]:
         return sequence[self.prefix_tokens : len(sequence) - self.suffix_tokens]

@@ -155,9 +155,9 @@ class SiglipEncoder(Encoder):
             source=tokens,
         )
 
-    def tokenize(self, texts: list[str]) -> TextTokens:
-        """Tokenise texts in lower case, as SigLIP and SigLIP 2 were trained."""
-        return super().tokenize([text.lower() for text in texts])
+    def normalise_text(self, text: str) -> str:
+        """Return a text in lower case, as SigLIP and SigLIP 2 were trained."""
+        return text.lower()
 
     @property
     def _text_places(self) -> int:
