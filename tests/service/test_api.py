@@ -10,11 +10,11 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from tests.gallery.fake import FakeModel
+from tests.gallery.fake import WORDS, FakeModel
 from tests.service.conftest import error_code, make_gallery, make_table
 from tests.tiny import build_model, draw_catalogue
 from tmcir.data.fashion_products import FashionProducts
-from tmcir.gallery import Gallery, Hit
+from tmcir.gallery import Gallery, Hit, Term
 from tmcir.service.searcher import page
 
 
@@ -88,6 +88,8 @@ def test_turns_amount_to_one_query(client: TestClient) -> None:
         "balance": 0.5,
         "more_like": [],
         "less_like": ["002.png"],
+        "terms": [],
+        "unread": "",
     }
     assert not {"001.png", "002.png"} & set(ids(answer)) and len(ids(answer)) == 18
 
@@ -191,6 +193,52 @@ def test_quotes_in_values_are_values(client: TestClient) -> None:
     value = "' OR '1'='1"
     filters = [{"column": "baseColour", "operator": "=", "value": value}]
     assert search(client, [{"text": "x"}], filters=filters)["hits"] == []
+
+
+def test_the_end_that_is_not_read_is_named(client: TestClient) -> None:
+    long = " ".join(["red"] * WORDS)
+    assert search(client, [{"text": long}], k=1)["query"]["unread"] == ""
+    turns = [{"item": "001.png", "text": long}, {"text": "with pockets"}]
+    assert search(client, turns, k=1)["query"]["unread"] == "red red"  # the later text comes first
+    answer = client.post("/api/v1/explain", json={"turns": turns}).json()
+    assert answer["unread"] == "red red"
+
+
+def test_terms_move_the_results(client: TestClient, gallery: Gallery) -> None:
+    turns = [
+        {"item": "001.png", "terms": [{"text": "buttons", "weight": -0.5}]},
+        {"text": "in red", "terms": [{"item": "002.png", "weight": 0.3}, {"text": "wool"}]},
+    ]
+    answer = search(client, turns, k=5)
+    terms = [Term(-0.5, "buttons"), Term(0.3, item="002.png"), Term(1.0, "wool")]
+    where = "id != '001.png'"
+    expected = gallery.search(item="001.png", text="in red", terms=terms, k=5, where=where)
+    assert ids(answer) == [hit.id for hit in expected]
+    assert answer["query"]["terms"] == [
+        {"text": "buttons", "item": None, "weight": -0.5},
+        {"text": None, "item": "002.png", "weight": 0.3},
+        {"text": "wool", "item": None, "weight": 1.0},
+    ]
+    assert ids(answer) != ids(search(client, [{"item": "001.png"}, {"text": "in red"}], k=5))
+
+
+@pytest.mark.parametrize(
+    ("term", "status", "problem"),
+    [
+        ({"text": "a", "item": "001.png"}, 422, "one of them"),
+        ({}, 422, "one of them"),
+        ({"text": "a", "weight": 0}, 422, "not be 0"),
+        ({"text": "a", "weight": 11}, 422, "turns.0.terms.0.weight: must be at most 10"),
+        ({"text": ""}, 422, "turns.0.terms.0.text: must not be empty"),
+        ({"item": "none.png"}, 404, "none.png"),
+    ],
+)
+def test_a_term_that_is_wrong_says_why(
+    client: TestClient, term: dict[str, Any], status: int, problem: str
+) -> None:
+    search = {"turns": [{"text": "x", "terms": [term]}]}
+    response = client.post("/api/v1/search", json=search)
+    assert response.status_code == status and problem in response.json()["error"]["message"]
 
 
 # Grouping and sorting

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.gallery.fake import WORDS
 from tests.service.conftest import Server, make_gallery, make_table
 from tmcir.gallery import Gallery
+from tmcir.gallery.query import WITHOUT_WEIGHT
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = (
@@ -403,6 +405,41 @@ def test_why_says_nothing_of_patches_that_do_not_matter(
     assert "new" not in text and "part of the picture belongs" in text
     assert page.locator(".word").count() == 0
     assert page.locator("#explanation-picture rect").count() == 0
+
+
+def test_results_without_something(
+    open_page: Callable[..., Any], address: str, large_gallery: Gallery
+) -> None:
+    page = open_page(address)
+    page.wait_for_selector(".card")
+    page.fill("#without", "buttons")
+    page.press("#without", "Enter")  # alone it asks for nothing
+    assert page.evaluate("document.activeElement.id") == "text"
+    assert page.input_value("#without") == "buttons"
+    page.fill("#without", "buttons, a belt")
+    ask(page, "in red")
+    assert steps(page) == ["in red, without buttons, a belt"]
+    assert page.inner_text("#heading") == "Results for \u201cin red, without buttons, a belt\u201d"
+    terms = [("buttons", WITHOUT_WEIGHT), ("a belt", WITHOUT_WEIGHT)]
+    hits = large_gallery.search(text="in red", terms=terms, k=24)
+    assert names(page) == [hit.metadata["title"] for hit in hits]
+    page.fill("#without", "pockets")
+    with page.expect_response("**/api/v1/search**"):
+        page.press("#without", "Enter")
+    page.wait_for_selector(RESULTS)
+    assert steps(page)[-1] == "without pockets" and page.input_value("#without") == ""
+    linked = open_page(page.url)
+    linked.wait_for_selector(RESULTS)
+    assert names(linked) == names(page) and steps(linked) == steps(page)
+
+
+def test_the_end_that_is_not_read_is_shown(open_page: Callable[..., Any], address: str) -> None:
+    page = open_page(address)
+    ask(page, "red " * WORDS + "pockets, but in blue")
+    assert page.inner_text("#unread") == "Too long: \u201cpockets, but in blue\u201d was not read."
+    page.click("#new")
+    page.wait_for_selector("[data-view=start] .card")
+    assert not page.is_visible("#unread")
 
 
 def test_the_keyboard_is_enough(open_page: Callable[..., Any], address: str) -> None:

@@ -34,7 +34,7 @@ def test_no_request_made_up_from_the_schema_breaks_the_service(gallery: Gallery)
     address = server.start()
     schema = schemathesis.openapi.from_url(f"{address}api/v1/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 12
+    assert len(operations) == 15
 
     @settings(
         max_examples=80,

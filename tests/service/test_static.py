@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
+from tmcir.gallery.query import WITHOUT_WEIGHT
 from tmcir.service import schemas
 
 STATIC = {
@@ -68,3 +69,8 @@ def test_types_are_those_of_the_api() -> None:
     for name, body in typedefs:
         model: type[BaseModel] = getattr(schemas, f"{name}Answer")
         assert re.findall(r"@property \{.+?\} (\w+)", body) == list(model.model_fields), name
+
+
+def test_without_weighs_what_the_command_lines_not_does() -> None:
+    (weight,) = re.findall(r"const WITHOUT_WEIGHT = ([-.\d]+);", MODULES["turns.js"])
+    assert float(weight) == WITHOUT_WEIGHT

@@ -163,6 +163,6 @@ def test_a_slow_search_is_not_cut_off_by_the_limit_of_its_head(tmp_path: Path) -
             connection.sendall(rest)
             time.sleep(0.7)
             connection.sendall(QUERY)
-            assert receive(connection, b'"less_like":[]}}').startswith(b"HTTP/1.1 200 ")
+            assert receive(connection, b'"unread":""}}').startswith(b"HTTP/1.1 200 ")
     finally:
         server.stop()

@@ -20,6 +20,10 @@ def serve(
         list[str] | None,
         typer.Option(help="Key that opens the API; repeat for more. Or set TMCIR_API_KEYS=a,b."),
     ] = None,
+    admin_key: Annotated[
+        list[str] | None,
+        typer.Option(help="Key that may also remove photos. Or set TMCIR_ADMIN_KEYS=a,b."),
+    ] = None,
     without_key: Annotated[
         bool, typer.Option("--without-key", help="Let other machines search without a key.")
     ] = False,
@@ -49,6 +53,7 @@ def serve(
       tmcir serve shop --port 8000
     """
     from tmcir.service import (
+        ADMIN_KEYS_VARIABLE,
         ServiceSettings,
         allowed_hosts,
         check_address,
@@ -59,6 +64,7 @@ def serve(
     settings = ServiceSettings(
         title=title,
         api_keys=(*(api_key or []), *keys_from_environment()),
+        admin_keys=(*(admin_key or []), *keys_from_environment(ADMIN_KEYS_VARIABLE)),
         cors_origins=tuple(cors_origin or ()),
         allowed_hosts=allowed_hosts(host, allowed_host or []),
         maximum_upload=maximum_upload * 2**20,

@@ -78,7 +78,7 @@ def arrange(
 
     Args:
         found: K photos, the nearest first.
-        rows: Content hash and metadata by id; photos without a row are left out.
+        rows: Content hash and metadata by id; photos without a row are skipped.
         arrangement: What to merge, group and sort by.
         thumbnails: Returns JPEG files by id; called only to deduplicate.
     """

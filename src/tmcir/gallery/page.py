@@ -15,7 +15,7 @@ from tmcir.core.pages import render
 from tmcir.gallery.gallery import Gallery
 from tmcir.gallery.query import Query
 from tmcir.gallery.results import Hit
-from tmcir.gallery.roles import Roles, guess_roles, is_address
+from tmcir.gallery.roles import Roles, is_address
 from tmcir.gallery.stores.base import Value
 from tmcir.models.explanation import explanation_view
 from tmcir.models.tmcir import Explanation
@@ -93,7 +93,7 @@ def write_page(
     thumbnails = {name: gallery.thumbnail(name) for name in shown}
     explained = query.has_reference and query.text.strip()
     explanation = gallery.explain(query) if explained else None
-    roles = guess_roles(gallery.summarise(list(gallery.columns()))) if hits else None
+    roles = gallery.roles() if hits else None
     write_text(Path(path), render_page(hits, query, where, thumbnails, explanation, roles))
 
 

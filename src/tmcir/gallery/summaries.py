@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 from tmcir.gallery.conditions import MAXIMUM_LENGTH
 from tmcir.gallery.stores.base import ColumnKind, Value
 
-# Counts are merged when so many entries have come together: exact, and bounded by distinct values.
+# Entries after which counts are merged: exact, and bounded by the number of distinct values.
 _MERGE_AFTER = 200_000
 _DATE = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ].*)?$"
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnSummary:
-    """What one metadata column holds. Empty cells are left out.
+    """What one metadata column holds. Empty cells do not count.
 
     Attributes:
         name: The column.

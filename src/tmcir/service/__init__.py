@@ -3,6 +3,7 @@
 from tmcir.service.app import create_app
 from tmcir.service.server import serve
 from tmcir.service.settings import (
+    ADMIN_KEYS_VARIABLE,
     ServiceSettings,
     allowed_hosts,
     check_address,
@@ -10,6 +11,7 @@ from tmcir.service.settings import (
 )
 
 __all__ = [
+    "ADMIN_KEYS_VARIABLE",
     "ServiceSettings",
     "allowed_hosts",
     "check_address",

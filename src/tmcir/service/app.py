@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from tmcir import __version__
 from tmcir.gallery import Gallery
+from tmcir.service.changes import changes
 from tmcir.service.errors import add_error_handlers
 from tmcir.service.logs import log
 from tmcir.service.middleware import Guard, Head, Limits, Observe, Share
@@ -20,9 +21,9 @@ from tmcir.service.searcher import Searcher
 from tmcir.service.settings import ServiceSettings
 
 _DESCRIPTION = """
-Search a gallery with an image, a text or both, in as many turns as it takes.
+Search a gallery with an image, a text or both, in one turn or several.
 
-The service keeps no state: each request carries the whole trail of turns. Every error has the shape
+The service keeps no state: each request sends all turns of a search. Every error has the shape
 `{"error": {"code": ..., "message": ...}}`. Where keys are set, send one as
 `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 """
@@ -48,7 +49,7 @@ def create_app(gallery: Gallery, settings: ServiceSettings | None = None) -> Fas
         log("closing")
         await searcher.close()
 
-    routers = (searches, api, operations, page_routes())
+    routers = (searches, api, changes, operations, page_routes())
     app = FastAPI(
         # as they are: including a router would rebuild each route, and not by its own class
         routes=[route for router in routers for route in router.routes],
@@ -81,7 +82,7 @@ def _cors(settings: ServiceSettings) -> list[Middleware]:
         Middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", *(["DELETE"] if settings.admin_keys else [])],
             allow_headers=["Authorization", "Content-Type", "X-API-Key"],
             max_age=600,
         ),

@@ -16,7 +16,7 @@ from tmcir.core.errors import ImageError, QueryError, TMCIRError, UnknownItemErr
 from tmcir.service.logs import log_exception
 from tmcir.service.wording import describe
 
-#: Seconds that a client should wait before it repeats a request that was turned away.
+#: Seconds that a client should wait before it repeats a request that met a full queue.
 RETRY_AFTER = 1
 
 _CODES = {400: "bad_request", 401: "unauthorized", 404: "not_found", 405: "method_not_allowed"}

@@ -59,9 +59,7 @@ class Metrics:
         )
         depth = Gauge("tmcir_waiting", "Queries that wait for the model.", registry=self._registry)
         depth.set_function(waiting)
-        self.photos = Gauge(
-            "tmcir_photos", "Photos of the gallery at the last look.", registry=self._registry
-        )
+        self.photos = Gauge("tmcir_photos", "Photos of the gallery.", registry=self._registry)
 
     def text(self) -> bytes:
         """Return all figures in Prometheus' text format."""

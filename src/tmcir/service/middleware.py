@@ -1,4 +1,4 @@
-"""What happens to every request before and after its route, as plain ASGI."""
+"""ASGI middleware: logs, security headers, keys, limits of bytes and time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import hmac
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +24,9 @@ MAXIMUM_BODY = 256 * 1024
 
 _API = "/api/"
 _PROTECTED = (_API, "/metrics")
+_METHODS = ("GET", "HEAD", "POST", "DELETE")
+_ITEMS = "/api/v1/items/"
+_REMOVED = "/api/v1/removed"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:;"
@@ -101,7 +104,9 @@ class Observe:
     def _note(self, scope: Scope, name: str, status: int, seconds: float) -> None:
         # The route, not the path: paths name photos. A status of 0: the client went away.
         route = getattr(scope.get("route"), "path", "none")
-        method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD") else "other"
+        method = (
+            scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "DELETE") else "other"
+        )
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
         milliseconds = round(1000 * seconds, 1)
@@ -147,6 +152,7 @@ class Guard:
         self._app = app
         self._signer = signer
         self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
+        self._admin_keys = [_digest(key) for key in settings.admin_keys]
         self._keys = [_digest(key) for key in settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -162,27 +168,30 @@ class Guard:
             return ServiceError(
                 400, "unknown_host", "this host name is not served here; see --allowed-host"
             )
+        if _changes(scope):
+            return self._rejected_change(headers)
         protected = self._keys and scope["path"].startswith(_PROTECTED)
         if protected and not self._has_key(headers) and not self._is_signed(scope):
-            return ServiceError(
-                401,
-                "unauthorized",
-                "give an API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`",
-                {"WWW-Authenticate": "Bearer"},
-            )
+            return _unauthorized("an API key")
         return None
+
+    def _rejected_change(self, headers: Headers) -> ServiceError | None:
+        if not self._admin_keys:
+            message = "nothing can be changed here; see --admin-key"
+        elif _matches(headers, self._admin_keys):
+            return None
+        elif not _matches(headers, self._keys):
+            return _unauthorized("an admin key")
+        else:
+            message = "this key may search and change nothing; give an admin key"
+        return ServiceError(403, "forbidden", message)
 
     def _is_signed(self, scope: Scope) -> bool:
         query = scope["query_string"].decode("latin-1")
         return scope["method"] == "GET" and self._signer.accepts(scope["path"], query)
 
     def _has_key(self, headers: Headers) -> bool:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-        digest = _digest(given)
-        # every key is compared, in constant time: how long it takes says nothing
-        matches = [hmac.compare_digest(digest, key) for key in self._keys]
-        return any(matches)
+        return _matches(headers, [*self._keys, *self._admin_keys])
 
 
 class Limits:
@@ -254,7 +263,7 @@ class _Body:
         self.awaited = False  # whether the app waits for more of the request
 
     def rejection(self) -> ServiceError | None:
-        """Return what is wrong with the head, before anything is read."""
+        """Return the error of the head, before the body is read."""
         if self._declared.isdecimal() and int(self._declared[:20]) > self._limit:
             return self._too_large()
         if self._encoding not in ("", "identity"):
@@ -288,6 +297,27 @@ def _complete(headers: MutableHeaders, path: str, name: str) -> None:
     }
     for key, value in defaults.items():
         headers.setdefault(key, value)
+
+
+def _changes(scope: Scope) -> bool:
+    path: str = scope["path"]
+    removes = scope["method"] == "DELETE" and path.startswith(_ITEMS)
+    return removes or path.startswith(_REMOVED)
+
+
+def _unauthorized(what: str) -> ServiceError:
+    message = f"give {what} as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+    return ServiceError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
+
+
+def _matches(headers: Headers, keys: Sequence[bytes]) -> bool:
+    """Return whether a request has one of the keys, of which digests are given."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    digest = _digest(given)
+    # every key is compared, in constant time: how long it takes says nothing
+    matches = [hmac.compare_digest(digest, key) for key in keys]
+    return any(matches)
 
 
 def _host_name(host: str) -> str:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Header, Query, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from tmcir.core.errors import TMCIRError
 from tmcir.gallery import Hit, Item
 from tmcir.gallery import Query as GalleryQuery
-from tmcir.gallery.conditions import MAXIMUM_ID
 from tmcir.gallery.summaries import ColumnSummary
 from tmcir.models import Explanation
+from tmcir.models.explanation import MINIMUM_EFFECT
 from tmcir.service.bodies import JSONRoute, form_schema, opened_form
+from tmcir.service.ids import AnyPathRoute, PhotoId
 from tmcir.service.metrics import Steps
 from tmcir.service.schemas import (
     MAXIMUM_FACET_VALUES,
@@ -44,6 +43,7 @@ from tmcir.service.schemas import (
     SearchAnswer,
     SearchRequest,
     SimilarityAnswer,
+    TermAnswer,
     TrailRequest,
     ValueAnswer,
     WordAnswer,
@@ -53,13 +53,12 @@ from tmcir.service.signing import Signer
 
 #: How long a client may show a thumbnail without asking again.
 THUMBNAIL_SECONDS = 300
-#: Change of the query, 1 - cosine, from which its patches are worth a word.
-MINIMUM_EFFECT = 0.01
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 
 _REASONS = {
     400: "The request cannot be read.",
     401: "An API key is needed.",
+    403: "The key does not permit it.",
     404: "There is no such photo.",
     408: "The request took too long to arrive.",
     413: "The request is too large.",
@@ -70,30 +69,22 @@ _REASONS = {
 }
 
 
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of these statuses."""
     return {status: {"model": ErrorAnswer, "description": _REASONS[status]} for status in statuses}
 
 
 _ANY = (400, 401, 422, 503, 504)
 _POSTED = (400, 401, 404, 408, 413, 415, 422, 503, 504)
-_ID_NOTE = "The photo's path relative to the folder that was indexed."
-PhotoId = Annotated[str, Path(max_length=MAXIMUM_ID, description=_ID_NOTE)]
 
 
-class _AnyPathRoute(APIRoute):
-    """A route whose ``{id:path}`` may have line ends: file names may have any character."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
-
-
-api = APIRouter(prefix="/api/v1", route_class=_AnyPathRoute)
+api = APIRouter(prefix="/api/v1", route_class=AnyPathRoute)
 searches = APIRouter(prefix="/api/v1", route_class=JSONRoute)
 operations = APIRouter()
 
 
-def _searcher(request: Request) -> Searcher:
+def searcher_of(request: Request) -> Searcher:
+    """Return what answers the requests of this app."""
     found: Searcher = request.app.state.searcher
     return found
 
@@ -102,7 +93,7 @@ def _searcher(request: Request) -> Searcher:
     "/search",
     summary="Search by text or from a photo of the gallery",
     tags=["search"],
-    responses=_errors(*_POSTED),
+    responses=errors(*_POSTED),
 )
 async def search(request: Request, response: Response, body: SearchRequest) -> SearchAnswer:
     """Return the photos nearest to the query of the turns."""
@@ -113,7 +104,7 @@ async def search(request: Request, response: Response, body: SearchRequest) -> S
     "/search/upload",
     summary="Search from an image that is sent along",
     tags=["search"],
-    responses=_errors(*_POSTED),
+    responses=errors(*_POSTED),
     openapi_extra=form_schema(SearchRequest),
 )
 async def search_upload(request: Request, response: Response) -> SearchAnswer:
@@ -126,7 +117,7 @@ async def search_upload(request: Request, response: Response) -> SearchAnswer:
     "/explain",
     summary="Explain a query from a photo of the gallery",
     tags=["search"],
-    responses=_errors(*_POSTED),
+    responses=errors(*_POSTED),
 )
 async def explain(request: Request, response: Response, body: TrailRequest) -> ExplainAnswer:
     """Return gate, words and the patches that they merged with."""
@@ -137,7 +128,7 @@ async def explain(request: Request, response: Response, body: TrailRequest) -> E
     "/explain/upload",
     summary="Explain a query from an image that is sent along",
     tags=["search"],
-    responses=_errors(*_POSTED),
+    responses=errors(*_POSTED),
     openapi_extra=form_schema(TrailRequest),
 )
 async def explain_upload(request: Request, response: Response) -> ExplainAnswer:
@@ -146,10 +137,10 @@ async def explain_upload(request: Request, response: Response) -> ExplainAnswer:
         return await _explain(request, response, body, image)
 
 
-@api.get("/gallery", summary="Size, columns and limits", tags=["gallery"], responses=_errors(*_ANY))
+@api.get("/gallery", summary="Size, columns and limits", tags=["gallery"], responses=errors(*_ANY))
 async def gallery(request: Request) -> GalleryAnswer:
     """Return what there is to search, and what the service takes."""
-    searcher = _searcher(request)
+    searcher = searcher_of(request)
     photos = await searcher.count()
     columns = await searcher.read(searcher.gallery.columns)
     return GalleryAnswer(
@@ -169,22 +160,22 @@ async def gallery(request: Request) -> GalleryAnswer:
     "/facets",
     summary="Columns with their most frequent values",
     tags=["gallery"],
-    responses=_errors(*_ANY),
+    responses=errors(*_ANY),
 )
 async def facets(
     request: Request, limit: Annotated[int, Query(ge=1, le=MAXIMUM_FACET_VALUES)] = 20
 ) -> FacetsAnswer:
     """Return what filters can ask for: of the first 200 columns, and up to a minute old."""
-    summaries = await _searcher(request).summaries()
+    summaries = await searcher_of(request).summaries()
     return FacetsAnswer(facets=[_facet(summary, limit) for summary in summaries])
 
 
-@api.get("/items", summary="Some photos to start from", tags=["gallery"], responses=_errors(*_ANY))
+@api.get("/items", summary="Some photos to start from", tags=["gallery"], responses=errors(*_ANY))
 async def items(
     request: Request, limit: Annotated[int, Query(ge=1, le=MAXIMUM_SAMPLE)] = 12
 ) -> ItemsAnswer:
     """Return photos that differ from one another; up to a minute old."""
-    searcher = _searcher(request)
+    searcher = searcher_of(request)
     found = await searcher.sample(limit)
     return ItemsAnswer(items=[_item(item, searcher.signer) for item in found])
 
@@ -193,11 +184,11 @@ async def items(
     "/items/{id:path}",
     summary="A photo's metadata",
     tags=["gallery"],
-    responses=_errors(*_ANY, 404),
+    responses=errors(*_ANY, 404),
 )
 async def item(request: Request, id: PhotoId) -> ItemAnswer:  # noqa: A002 - the API's own word
     """Return a photo of the gallery."""
-    searcher = _searcher(request)
+    searcher = searcher_of(request)
     return _item(await searcher.read(lambda: searcher.gallery.item(id)), searcher.signer)
 
 
@@ -209,7 +200,7 @@ async def item(request: Request, id: PhotoId) -> ItemAnswer:  # noqa: A002 - the
     responses={
         200: {"content": {"image/jpeg": {}}, "description": "A JPEG."},
         304: {"description": "The one that the client has is still good."},
-        **_errors(*_ANY, 404),
+        **errors(*_ANY, 404),
     },
 )
 async def thumbnail(
@@ -218,7 +209,7 @@ async def thumbnail(
     if_none_match: Annotated[str | None, Header(max_length=1_024)] = None,
 ) -> Response:
     """Return a photo's thumbnail from the store; no file is looked for."""
-    searcher = _searcher(request)
+    searcher = searcher_of(request)
     content = await searcher.read(lambda: searcher.gallery.thumbnail(id))
     tag = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
     scope = "private" if searcher.settings.api_keys else "public"
@@ -238,11 +229,11 @@ async def healthz() -> HealthAnswer:
     "/readyz",
     summary="Whether searches are answered",
     tags=["operations"],
-    responses=_errors(503, 504),
+    responses=errors(503, 504),
 )
 async def readyz(request: Request) -> HealthAnswer:
     """Answer with 503 where requests are better sent elsewhere."""
-    await _searcher(request).check_ready()
+    await searcher_of(request).check_ready()
     return HealthAnswer(status="ready")
 
 
@@ -251,11 +242,11 @@ async def readyz(request: Request) -> HealthAnswer:
     summary="Figures for Prometheus",
     tags=["operations"],
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}, **_errors(401, 504)},
+    responses={200: {"content": {"text/plain": {}}}, **errors(401, 504)},
 )
 async def metrics(request: Request) -> Response:
     """Return counts and times."""
-    searcher = _searcher(request)
+    searcher = searcher_of(request)
     with suppress(TMCIRError):  # the other figures matter most where the gallery cannot be read
         await searcher.count()
     return Response(searcher.metrics.text(), headers={"Content-Type": METRICS_TYPE})
@@ -264,7 +255,7 @@ async def metrics(request: Request) -> Response:
 async def _search(
     request: Request, response: Response, body: SearchRequest, image: UploadFile | None
 ) -> SearchAnswer:
-    searcher = _searcher(request)
+    searcher = searcher_of(request)
     steps = Steps(searcher.metrics)
     stream = None if image is None else image.file
     query, hits, next_offset = await searcher.search(body, stream, steps)
@@ -272,19 +263,19 @@ async def _search(
     return SearchAnswer(
         hits=[_hit(hit, searcher.signer) for hit in hits],
         next_offset=next_offset,
-        query=_query(query),
+        query=_query(query, searcher.gallery.unread(query)),
     )
 
 
 async def _explain(
     request: Request, response: Response, body: TrailRequest, image: UploadFile | None
 ) -> ExplainAnswer:
-    searcher = _searcher(request)
+    searcher = searcher_of(request)
     steps = Steps(searcher.metrics)
     stream = None if image is None else image.file
-    explanation = await searcher.explain(body, stream, steps)
+    query, explanation = await searcher.explain(body, stream, steps)
     response.headers["Server-Timing"] = steps.header
-    return _explanation(explanation)
+    return _explanation(explanation, searcher.gallery.unread(query))
 
 
 def _hit(hit: Hit, signer: Signer) -> HitAnswer:
@@ -317,7 +308,7 @@ def _facet(summary: ColumnSummary, limit: int) -> FacetAnswer:
     )
 
 
-def _query(query: GalleryQuery) -> QueryAnswer:
+def _query(query: GalleryQuery, unread: str) -> QueryAnswer:
     return QueryAnswer(
         item=query.item,
         upload=query.image is not None,
@@ -325,20 +316,24 @@ def _query(query: GalleryQuery) -> QueryAnswer:
         balance=query.balance,
         more_like=list(query.more_like),
         less_like=list(query.less_like),
+        terms=[
+            TermAnswer(text=term.text, item=term.item, weight=term.weight) for term in query.terms
+        ],
+        unread=unread,
     )
 
 
-def _explanation(explanation: Explanation) -> ExplainAnswer:
+def _explanation(explanation: Explanation, unread: str) -> ExplainAnswer:
     merged = explanation.merged or [[] for _ in explanation.words]
     shares: Sequence[float | None] = explanation.image_share or [None for _ in explanation.words]
     gate, similarity = explanation.gate, explanation.similarity
-    effect = getattr(explanation, "token_effect", None)
+    effect = explanation.token_effect
     return ExplainAnswer(
         gate=None if gate is None else GateAnswer(image=gate[0], text=gate[1]),
         similarity=None
         if similarity is None
         else SimilarityAnswer(image=similarity[0], text=similarity[1]),
-        patches_matter=effect is not None and effect >= MINIMUM_EFFECT,
+        patches_matter=effect is None or effect >= MINIMUM_EFFECT,
         words=[
             WordAnswer(
                 text=word,
@@ -361,4 +356,5 @@ def _explanation(explanation: Explanation) -> ExplainAnswer:
         ),
         matched_share=explanation.matched_share,
         threshold=explanation.threshold,
+        unread=unread,
     )

@@ -13,7 +13,12 @@ from tmcir.gallery.conditions import (
     MAXIMUM_VALUES,
     Operator,
 )
-from tmcir.gallery.query import MAXIMUM_EXAMPLES, MAXIMUM_TEXT
+from tmcir.gallery.query import (
+    MAXIMUM_EXAMPLES,
+    MAXIMUM_TERMS,
+    MAXIMUM_TEXT,
+    MAXIMUM_WEIGHT,
+)
 from tmcir.gallery.stores.base import ColumnKind
 from tmcir.gallery.turns import MAXIMUM_TURNS
 
@@ -45,6 +50,20 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class TermRequest(_Request):
+    """A further text or photo of the gallery, with a weight; the query itself has weight 1."""
+
+    text: str | None = Field(None, min_length=1, max_length=MAXIMUM_TEXT)
+    item: Id | None = None
+    weight: float = Field(
+        1.0,
+        ge=-MAXIMUM_WEIGHT,
+        le=MAXIMUM_WEIGHT,
+        allow_inf_nan=False,
+        description="Negative: results move away from it. -0.5 serves for `without buttons`.",
+    )
+
+
 class TurnRequest(_Request):
     """One step of a search. Without a reference it continues the step before."""
 
@@ -62,6 +81,7 @@ class TurnRequest(_Request):
     less_like: list[Id] = Field(
         [], max_length=MAXIMUM_EXAMPLES, description="Photos to move away from, not shown again."
     )
+    terms: list[TermRequest] = Field([], max_length=MAXIMUM_TERMS)
 
 
 class FilterRequest(_Request):
@@ -92,7 +112,12 @@ class SearchRequest(TrailRequest):
         json_schema_extra={
             "examples": [
                 {"turns": [{"item": _REFERENCE, "text": "in navy"}], "k": 20},
-                {"turns": [{"text": "a red shirt"}, {"text": "with stripes"}]},
+                {
+                    "turns": [
+                        {"text": "a red shirt"},
+                        {"text": "with stripes", "terms": [{"text": "buttons", "weight": -0.5}]},
+                    ]
+                },
                 {
                     "turns": [{"item": _REFERENCE}, {"text": "in navy"}],
                     "filters": [{"column": "gender", "operator": "in", "value": ["Women"]}],
@@ -131,6 +156,14 @@ class HitAnswer(BaseModel):
     thumbnail: str = _THUMBNAIL
 
 
+class TermAnswer(BaseModel):
+    """A further text or photo of the gallery, with a weight."""
+
+    text: str | None
+    item: str | None
+    weight: float
+
+
 class QueryAnswer(BaseModel):
     """The query of the turns."""
 
@@ -140,10 +173,12 @@ class QueryAnswer(BaseModel):
     balance: float
     more_like: list[str]
     less_like: list[str]
+    terms: list[TermAnswer]
+    unread: str = Field(description="End of the text that is too long for the model; mostly empty.")
 
 
 class SearchAnswer(BaseModel):
-    """Results, the best first. The reference, and photos to be less like, are left out."""
+    """Results, the best first, without the reference and the photos to be less like."""
 
     hits: list[HitAnswer]
     next_offset: int | None = Field(description="For the next page; null where there is none.")
@@ -209,6 +244,7 @@ class ExplainAnswer(BaseModel):
     region: RegionAnswer | None
     matched_share: float | None = Field(description="Share of patches that words merged with.")
     threshold: float | None = Field(description="Minimum cosine of a patch and a word that merge.")
+    unread: str = Field(description="End of the text that is too long for the model; mostly empty.")
 
 
 class ItemAnswer(BaseModel):
@@ -286,6 +322,18 @@ class FacetsAnswer(BaseModel):
     """Columns with their most frequent values, at most 200."""
 
     facets: list[FacetAnswer]
+
+
+class ChangeAnswer(BaseModel):
+    """What a change did."""
+
+    photos: int = Field(description="Photos that were changed.")
+
+
+class RemovedAnswer(BaseModel):
+    """Photos that were removed for good."""
+
+    ids: list[str]
 
 
 class HealthAnswer(BaseModel):

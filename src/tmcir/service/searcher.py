@@ -1,4 +1,4 @@
-"""What the routes call: one gallery, one worker, and threads for decoding and reading."""
+"""The service behind the routes: one gallery, one worker, threads to decode and to read."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from tmcir.gallery import (
     Query,
     Roles,
     Sort,
+    Term,
     to_query,
     to_where,
 )
@@ -66,6 +67,7 @@ class Searcher:
         # Few, because an image of the largest size takes hundreds of megabytes while it is decoded.
         self._decoding = CapacityLimiter(min(4, os.cpu_count() or 1))
         self._reading = CapacityLimiter(8)
+        self._changing = CapacityLimiter(1)
         self._summaries = Shared(self._read_summaries)
         self._sample = Shared(self._read_sample)
 
@@ -76,12 +78,14 @@ class Searcher:
             TMCIRError: There is no gallery, or it cannot be read.
         """
         self._worker.start()
-        if await self.count():
+        photos = await self.count()
+        self._summaries.begin(photos)
+        if photos:
             vector = (await asyncio.wrap_future(self._worker.embed(Query(text="a photo")))).value
             await self.read(lambda: self.gallery.find(vector, 1))
 
     async def close(self) -> None:
-        """Finish what is waiting, and stop the worker."""
+        """Finish the queued queries, and stop the worker."""
         await self._summaries.close()
         await self._sample.close()
         await asyncio.to_thread(self._worker.close, self.settings.timeout)
@@ -101,13 +105,17 @@ class Searcher:
         """Run a read of the gallery in a thread."""
         return await to_thread.run_sync(work, limiter=self._reading, abandon_on_cancel=True)
 
+    async def change(self, work: Callable[[], T]) -> T:
+        """Run a change of the gallery in a thread, one at a time."""
+        return await to_thread.run_sync(work, limiter=self._changing, abandon_on_cancel=True)
+
     async def search(
         self, request: SearchRequest, upload: BinaryIO | None, steps: Steps
     ) -> tuple[Query, list[Hit], int | None]:
-        """Return the query that the turns amount to, its hits, and where the next page begins.
+        """Return the query of the turns, its hits, and the offset of the next page.
 
         Raises:
-            ServiceError: The client sent something that is no good, or there is too much to do.
+            ServiceError: The request is not valid, or the queue is full.
             UnknownItemError: An id is not in the gallery.
         """
         where = await self._where(request)
@@ -134,11 +142,11 @@ class Searcher:
 
     async def explain(
         self, request: TrailRequest, upload: BinaryIO | None, steps: Steps
-    ) -> Explanation:
-        """Explain the query that the turns amount to.
+    ) -> tuple[Query, Explanation]:
+        """Explain the query of the turns.
 
         Raises:
-            ServiceError: The client sent something that is no good, or there is too much to do.
+            ServiceError: The request is not valid, or the queue is full.
             UnknownItemError: An id is not in the gallery.
         """
         query = await self._query(request, upload, steps)
@@ -149,7 +157,7 @@ class Searcher:
         done = await self._settled(lambda: self._worker.explain(query))
         steps.add("wait", done.waited)
         steps.add("encode", done.took)
-        return done.value
+        return query, done.value
 
     async def count(self) -> int:
         """Return how many photos there are now."""
@@ -211,13 +219,17 @@ class Searcher:
                 balance=turn.balance,
                 more_like=tuple(turn.more_like),
                 less_like=tuple(turn.less_like),
+                terms=tuple(
+                    Term(term.weight, text=term.text, item=term.item) for term in turn.terms
+                ),
             )
             for turn in request.turns
         ]
         with invalid_as("invalid_query"):
             query = to_query(turns)
-        named = [*query.more_like, *query.less_like, *([query.item] if query.item else [])]
-        # before it is queued, so that an unknown id spoils nobody else's batch
+        items = [query.item, *(term.item for term in query.terms)]
+        named = [*query.more_like, *query.less_like, *(item for item in items if item)]
+        # before it is queued, so that an unknown id does not fail a batch of others
         await self.read(lambda: [self.gallery.item(name) for name in named])
         return query
 
@@ -249,18 +261,18 @@ class Searcher:
     ) -> tuple[list[Hit], int | None]:
         """Find a page without the reference, what was rejected, and other photos of either.
 
-        These are left out here and not by the filter, which would make every search one with a
-        filter. So an offset counts them, and the next page begins where this one ends.
+        These are excluded here and not by the filter, which would make every search a filtered one.
+        So an offset counts them, and the next page begins where this one ends.
         """
-        left_out = {*query.less_like, *([query.item] if query.item else [])}
+        excluded = {*query.less_like, *([query.item] if query.item else [])}
         groups: set[Value] = set()
         if request.group is not None:
-            items = self.gallery.items(sorted(left_out))
+            items = self.gallery.items(sorted(excluded))
             groups = {item.metadata.get(request.group) for item in items} - {None}
         sort = None if request.sort is None else Sort(request.sort.column, request.sort.descending)
         found = self.gallery.find(
             vector,
-            request.k + len(left_out) + 1,
+            request.k + len(excluded) + 1,
             where=where,
             offset=request.offset,
             deduplicate=request.deduplicate,
@@ -270,22 +282,22 @@ class Searcher:
         skipped = {
             hit.id
             for hit in found
-            if hit.id in left_out or (groups and hit.metadata.get(str(request.group)) in groups)
+            if hit.id in excluded or (groups and hit.metadata.get(str(request.group)) in groups)
         }
         return page(found, skipped, request.k, request.offset)
 
 
 def page(
-    found: Sequence[Hit], left_out: set[str], k: int, offset: int
+    found: Sequence[Hit], excluded: set[str], k: int, offset: int
 ) -> tuple[list[Hit], int | None]:
-    """Return the first ``k`` hits that are not left out, and the offset of the next page.
+    """Return the first ``k`` hits that are not excluded, and the offset of the next page.
 
     Args:
-        found: Hits from ``offset`` on; more than k of them are not left out, or there are no more.
-        left_out: Ids.
+        found: Hits from ``offset`` on; more than k of them are not excluded, or there are no more.
+        excluded: Ids.
         k: Hits of a page.
-        offset: Hits before ``found``, whether left out or not.
+        offset: Hits before ``found``, whether excluded or not.
     """
-    kept = [index for index, hit in enumerate(found) if hit.id not in left_out]
+    kept = [index for index, hit in enumerate(found) if hit.id not in excluded]
     hits = [found[index] for index in kept[:k]]
     return hits, offset + kept[k] if len(kept) > k else None

@@ -1,4 +1,4 @@
-"""What whoever runs the service decides."""
+"""Settings of a service: keys, origins, hosts, limits."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tmcir.core.errors import TMCIRError
 MINIMUM_KEY = 16
 #: Environment variable with API keys, separated by commas.
 KEYS_VARIABLE = "TMCIR_API_KEYS"
+#: Environment variable with admin keys.
+ADMIN_KEYS_VARIABLE = "TMCIR_ADMIN_KEYS"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -23,12 +25,13 @@ class ServiceSettings:
     Attributes:
         title: What the page calls the gallery.
         api_keys: Any one of them opens the API; without any, the API is open.
+        admin_keys: Any one of them opens the API and may remove photos; without any, nobody can.
         cors_origins: Other sites whose scripts may call the API, such as ``https://shop.example``.
         allowed_hosts: Host names that requests may ask for; empty allows all.
         maximum_upload: Bytes of a request with an image.
         maximum_pixels: Pixels of an uploaded image.
         timeout: Seconds that a request may take, its upload included.
-        queue_size: Searches and explanations under way at once; more are turned away.
+        queue_size: Searches and explanations under way at once; more get status 503.
         batch_size: Queries encoded at once.
         batch_window: Seconds that a query waits for others to be encoded with it.
 
@@ -38,6 +41,7 @@ class ServiceSettings:
 
     title: str = "Search"
     api_keys: tuple[str, ...] = ()
+    admin_keys: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     maximum_upload: int = 10 * 1024 * 1024
@@ -53,7 +57,7 @@ class ServiceSettings:
                 raise TMCIRError(f"{name} must be more than 0, not {getattr(self, name)}")
         if not 0 <= self.batch_window <= 1:
             raise TMCIRError(f"batch_window must lie between 0 and 1 s, not {self.batch_window}")
-        for key in self.api_keys:
+        for key in (*self.api_keys, *self.admin_keys):
             if len(key) < MINIMUM_KEY or not key.isascii() or not key.isprintable() or " " in key:
                 raise TMCIRError(
                     f"an API key has at least {MINIMUM_KEY} ASCII characters without spaces;"
@@ -77,9 +81,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def keys_from_environment() -> tuple[str, ...]:
-    """Return the API keys of the environment variable `KEYS_VARIABLE`."""
-    given = os.environ.get(KEYS_VARIABLE, "").split(",")
+def keys_from_environment(variable: str = KEYS_VARIABLE) -> tuple[str, ...]:
+    """Return the keys of an environment variable."""
+    given = os.environ.get(variable, "").split(",")
     return tuple(key.strip() for key in given if key.strip())
 
 
@@ -87,7 +91,7 @@ def allowed_hosts(host: str, given: Sequence[str]) -> tuple[str, ...]:
     """Return the host names to serve on an address.
 
     On loopback these are the names of this machine: a site on the web could otherwise point a name
-    of its own at the service and read from it in the browser of whoever visits it (DNS rebinding).
+    of its own at the service and read from it in its visitors' browsers (DNS rebinding).
 
     Args:
         host: Address to listen on.

@@ -34,15 +34,19 @@ class Shared(Generic[T]):
         self._ended = 0.0
         self._seconds = 0.0
 
+    def begin(self, version: Hashable) -> None:
+        """Start a read where `get` would, and do not wait for it."""
+        if self._running is None and self._is_outdated(version):
+            self._running = asyncio.create_task(self._run(version))
+            self._running.add_done_callback(_retrieve)
+
     async def get(self, version: Hashable) -> T:
         """Return the result; a new one where it is too old or another ``version`` is asked for.
 
         Raises:
             Exception: Whatever the read raised; the next call tries again.
         """
-        if self._running is None and self._is_outdated(version):
-            self._running = asyncio.create_task(self._run(version))
-            self._running.add_done_callback(_retrieve)
+        self.begin(version)
         if self._running is not None:
             patience = _PATIENCE if self._kept else None
             running = self._running

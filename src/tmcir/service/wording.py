@@ -1,4 +1,4 @@
-"""What is wrong with a request, in words for whoever wrote it."""
+"""Errors of a request in words for the person who wrote it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 _MAXIMUM_PROBLEMS = 10
 _Context: TypeAlias = Mapping[str, Any]
 
-# By pydantic's types of errors. What is missing here says what pydantic says.
+# By pydantic's types of errors; other types keep pydantic's words.
 _WORDS: dict[str, Callable[[_Context], str]] = {
     "missing": lambda _: "is missing",
     "model_attributes_type": lambda _: "must be an object, {...}",

@@ -27,7 +27,7 @@ class Embedder(Protocol):
         """Return float32 [N, D]."""
 
     def explain(self, query: Query) -> Explanation:
-        """Say how a query came about."""
+        """Explain a query."""
 
 
 class BusyError(Exception):
@@ -65,7 +65,7 @@ class _Job:
 
 
 class Worker:
-    """Owns the model; other threads hand it queries and get futures.
+    """Runs the model in one thread; other threads submit queries and get futures.
 
     Args:
         gallery: What embeds and explains.
@@ -117,7 +117,7 @@ class Worker:
         return self._thread.is_alive() and not self._closing.is_set()
 
     def close(self, timeout: float = 30.0) -> None:
-        """Finish what is waiting, and stop; what is left after ``timeout`` seconds is dropped."""
+        """Finish the queued queries, and stop; those left after ``timeout`` seconds are dropped."""
         if self.alive:
             self._closing.set()
             deadline = time.monotonic() + timeout

@@ -23,6 +23,13 @@ import { find, findDialog, findInput } from "./elements.js";
  */
 
 /**
+ * @typedef {object} Term
+ * @property {string | null} text
+ * @property {string | null} item
+ * @property {number} weight
+ */
+
+/**
  * @typedef {object} Query
  * @property {string | null} item
  * @property {boolean} upload
@@ -30,6 +37,8 @@ import { find, findDialog, findInput } from "./elements.js";
  * @property {number} balance
  * @property {string[]} more_like
  * @property {string[]} less_like
+ * @property {Term[]} terms
+ * @property {string} unread
  */
 
 /**
@@ -144,6 +153,7 @@ import { find, findDialog, findInput } from "./elements.js";
  * @property {Region | null} region
  * @property {number | null} matched_share
  * @property {number | null} threshold
+ * @property {string} unread
  */
 
 const ATTEMPTS = 3;

@@ -9,10 +9,9 @@ import { showProblem } from "./problems.js";
 import { showProduct } from "./product.js";
 import { describeBalance } from "./question.js";
 import { listenInGrid, onDetails } from "./results.js";
-import { addPicture, search, showMore, takeText } from "./search.js";
+import { addPicture, askWords, search, showMore } from "./search.js";
 import { buildSorting } from "./sorting.js";
 import {
-  addTurn,
   onChange,
   readAddress,
   readState,
@@ -52,7 +51,7 @@ function listenToButtons() {
     find("text").focus();
   });
   onClick("new", () => {
-    findInput("text").value = "";
+    findInput("text").value = findInput("without").value = "";
     startAnew();
     find("text").focus();
   });
@@ -76,9 +75,7 @@ function listenToDialogs() {
 function listenToForm() {
   find("form").addEventListener("submit", (event) => {
     event.preventDefault();
-    const text = takeText();
-    if (text) addTurn({ text });
-    else find("text").focus();
+    askWords();
   });
   let timer = 0;
   find("balance").addEventListener("input", () => {

@@ -92,10 +92,14 @@ function stepButton(turn, index) {
  */
 function stepParts(turn) {
   if (turn.upload !== null) {
-    return [make("img", { alt: "", src: uploadAddress(turn) }), turn.text || "Your picture"];
+    return [make("img", { alt: "", src: uploadAddress(turn) }), wordsOf(turn) || "Your picture"];
   }
-  if (turn.item) return [thumbnail(turn.item), turn.text || nameOf(turn.item)];
+  if (turn.item) return [thumbnail(turn.item), wordsOf(turn) || nameOf(turn.item)];
   if (turn.more_like.length) return [thumbnail(turn.more_like[0]), "More like this"];
   if (turn.less_like.length) return [thumbnail(turn.less_like[0]), "Not like this"];
-  return [null, turn.text];
+  return [null, wordsOf(turn)];
 }
+
+/** @param {Turn} turn */
+const wordsOf = ({ text, without }) =>
+  [text, without.length ? `without ${without.join(", ")}` : ""].filter(Boolean).join(", ");

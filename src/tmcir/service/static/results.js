@@ -5,7 +5,7 @@ import { find, make, makeSvg } from "./elements.js";
 import { counted, known, linkOf, nameOf, priceOf } from "./gallery.js";
 import { announce, showMessage } from "./messages.js";
 import { thumbnail } from "./pictures.js";
-import { clearFilters, isFiltered, lastStart, undo } from "./turns.js";
+import { clearFilters, currentWithout, isFiltered, lastStart, undo } from "./turns.js";
 
 /** @typedef {import("./api.js").Hit} Hit */
 /** @typedef {import("./api.js").Item} Item */
@@ -38,9 +38,19 @@ export function showHits(answer, append) {
   shown.nextOffset = answer.next_offset;
   const more = shown.nextOffset !== null;
   find("more").hidden = !more;
-  find("heading").textContent = heading(answer.query.text);
+  find("heading").textContent = heading(answer.query.text, currentWithout());
   announce(shown.count ? `${counted(shown.count, "result")}${more ? " and more" : ""}` : "No results");
+  showUnread(answer.query.unread);
   if (!shown.count) showNothingFound();
+}
+
+/**
+ * Say which end of the text is too long for the model.
+ * @param {string} text
+ */
+export function showUnread(text) {
+  find("unread").hidden = !text;
+  find("unread").textContent = text ? `Too long: “${text}” was not read.` : "";
 }
 
 /**
@@ -86,12 +96,16 @@ function showNothingFound() {
   }
 }
 
-/** @param {string} text */
-function heading(text) {
+/**
+ * @param {string} text
+ * @param {string[]} without
+ */
+function heading(text, without) {
   const start = lastStart();
-  if (start && text) return `Like the picture, but ${text}`;
+  const words = [text, without.length ? `without ${without.join(", ")}` : ""].filter(Boolean).join(", ");
+  if (start && words) return `Like the picture, but ${words}`;
   if (start) return "Similar to the picture";
-  return text ? `Results for “${text}”` : "Results";
+  return words ? `Results for “${words}”` : "Results";
 }
 
 /**

@@ -4,11 +4,11 @@ import { call, post, Problem } from "./api.js";
 import { find, findInput } from "./elements.js";
 import { showFilters } from "./filters.js";
 import { gallery } from "./gallery.js";
-import { hideMessage, showBusy, showMessage } from "./messages.js";
+import { hideMessage, showBusy, showMessage, toast } from "./messages.js";
 import { shrink } from "./pictures.js";
 import { isPictureRejected, showProblem } from "./problems.js";
 import { showQuestion } from "./question.js";
-import { focusCard, showHits, showItems, showSkeleton, shown } from "./results.js";
+import { focusCard, showHits, showItems, showSkeleton, shown, showUnread } from "./results.js";
 import { showSorting } from "./sorting.js";
 import { addTurn, currentUpload, dropLastTurn, sentTurns, state, uploads } from "./turns.js";
 
@@ -62,15 +62,30 @@ export async function addPicture(file) {
   }
   const number = uploads.size + 1;
   uploads.set(number, { blob, url: URL.createObjectURL(blob) });
-  addTurn({ upload: number, text: takeText() });
+  addTurn({ upload: number, ...takeWords() });
   find("text").focus();
 }
 
-/** Return what is typed, and empty the field. */
-export function takeText() {
-  const text = findInput("text").value.trim();
-  findInput("text").value = "";
-  return text;
+/** Take what is typed as a step of its own. */
+export function askWords() {
+  const words = takeWords();
+  if (words.text || (words.without.length && state.turns.length)) {
+    addTurn(words);
+    return;
+  }
+  findInput("without").value = words.without.join(", ");
+  if (words.without.length) toast("Say first what you are looking for");
+  find("text").focus();
+}
+
+/** Return what is typed, and empty the fields. */
+function takeWords() {
+  const [text, without] = ["text", "without"].map((id) => {
+    const typed = findInput(id).value.trim();
+    findInput(id).value = "";
+    return typed;
+  });
+  return { text, without: without.split(/[,;]/).map((one) => one.trim()).filter(Boolean) };
 }
 
 function showSearch() {
@@ -154,6 +169,7 @@ async function onSearchProblem(error) {
 
 async function showStart() {
   showBusy(true);
+  showUnread("");
   try {
     const { items } = await (await call(`items?limit=${START_SIZE}`)).json();
     if (state.turns.length) return;

@@ -13,6 +13,7 @@
  * @property {number} balance
  * @property {string[]} more_like
  * @property {string[]} less_like
+ * @property {string[]} without What results are to be without, in words.
  */
 
 /** @typedef {Record<string, (string | number)[]>} Filters Chosen values by column. */
@@ -28,6 +29,8 @@
  * @property {boolean} group Whether each product is one tile.
  * @property {{column: string, descending: boolean} | null} sort null: the nearest first.
  */
+
+const WITHOUT_WEIGHT = -0.5; // as of `tmcir search --not`
 
 /** @type {Omit<State, "turns">} */
 const UNFILTERED = { filters: {}, ranges: {}, deduplicate: false, group: true, sort: null };
@@ -71,7 +74,7 @@ export function addTurn(turn) {
   const starts = turn.item || turn.upload;
   const last = state.turns.at(-1);
   const blank = { item: null, upload: null, text: "", balance: starts ? 0 : (last?.balance ?? 0) };
-  const added = { ...blank, more_like: [], less_like: [], ...turn };
+  const added = { ...blank, more_like: [], less_like: [], without: [], ...turn };
   update({ turns: [...state.turns, added] });
 }
 
@@ -129,6 +132,12 @@ export function currentTexts() {
   return state.turns.slice(begin).map((turn) => turn.text).filter(Boolean);
 }
 
+/** Return what the results are to be without, since the last step with a picture. */
+export function currentWithout() {
+  const begin = Math.max(0, state.turns.findLastIndex(starts));
+  return [...new Set(state.turns.slice(begin).flatMap((turn) => turn.without))];
+}
+
 /** Return the picture that the search starts from, where it was uploaded. */
 export function currentUpload() {
   const number = lastStart()?.upload ?? null;
@@ -137,7 +146,11 @@ export function currentUpload() {
 
 /** Return the steps as the API takes them. */
 export const sentTurns = () =>
-  state.turns.map((turn) => ({ ...turn, upload: turn.upload !== null }));
+  state.turns.map(({ without, ...turn }) => ({
+    ...turn,
+    upload: turn.upload !== null,
+    terms: without.map((text) => ({ text, weight: WITHOUT_WEIGHT })),
+  }));
 
 /** Whether an address can hold the search: it cannot hold a person's own picture. */
 export const isShareable = () => state.turns.every((turn) => turn.upload === null);
@@ -210,8 +223,9 @@ function readTurns(given) {
       upload: Number.isInteger(turn.upload) ? turn.upload : null,
       text: typeof turn.text === "string" ? turn.text : "",
       balance: Math.min(1, Math.max(-1, Number(turn.balance) || 0)),
-      more_like: readIds(turn.more_like),
-      less_like: readIds(turn.less_like),
+      more_like: readTexts(turn.more_like),
+      less_like: readTexts(turn.less_like),
+      without: readTexts(turn.without),
     }));
 }
 
@@ -219,8 +233,8 @@ function readTurns(given) {
  * @param {any} given
  * @returns {string[]}
  */
-const readIds = (given) =>
-  Array.isArray(given) ? given.filter((id) => typeof id === "string") : [];
+const readTexts = (given) =>
+  Array.isArray(given) ? given.filter((text) => typeof text === "string" && text) : [];
 
 /**
  * @param {any} given
