@@ -345,5 +345,6 @@ def test_a_script_without_a_guard_is_told_of_it(tmp_path: Path) -> None:
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert ended.returncode != 0
-    assert "under `if __name__ == '__main__':`" in ended.stderr.splitlines()[-1]
+    # Python's resource tracker may have the last word.
+    assert any("under `if __name__ == '__main__':`" in line for line in ended.stderr.splitlines())
     assert list(tmp_path.glob("*.jpg")) == []
