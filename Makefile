@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What the word lists of .ci are checked over.
+PROSE := src tests docs measurements examples README.md CONTRIBUTING.md CHANGELOG.md
 # Any warning is an error: a broken link, a name that left the API.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
@@ -22,7 +24,8 @@ check: $(READY)  ## Format, lint, types, spelling, docs, the page's scripts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/codespell
-	$(BIN)/codespell --dictionary .ci/words.txt src tests measurements
+	$(BIN)/codespell --dictionary .ci/words.txt $(PROSE)
+	! git grep -nwE -f .ci/phrases.txt -- $(PROSE)
 	$(BIN)/python docs/generate.py --check
 	$(MKDOCS) build --strict --quiet
 	.ci/check-page

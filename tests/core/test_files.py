@@ -189,7 +189,7 @@ def test_what_a_kill_left_of_a_folder_goes_with_the_next_write(tmp_path: Path) -
 
 
 @needs_locks
-def test_a_lock_that_another_process_holds_is_refused(tmp_path: Path) -> None:
+def test_a_lock_that_another_process_holds_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "made" / "lock"
     process = hold(path)
     try:

@@ -52,7 +52,7 @@ def fill(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+def test_what_is_skipped_is_counted(tmp_path: Path) -> None:
     heic = [f"{number}.HEIC" for number in range(5)]
     root = fill(tmp_path / "photos", *heic, "a.jxl", "b.jpg", "sub/c.jxl", "README", "d.jpg/e.png")
     outside = fill(tmp_path / "elsewhere", "x.jpg", "y.jpg")
@@ -62,8 +62,8 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     (root / "nowhere.jpg").symlink_to(root / "none.jpg")
     found = scan_images(root)
     assert [path.name for path in found.files] == ["b.jpg", "e.png"]
-    assert found.left_out_note == (
-        "left out: 5 .heic, 2 .jxl, 2 links that lead out of the folder, 1 without an ending,"
+    assert found.skipped_note == (
+        "skipped: 5 .heic, 2 .jxl, 2 links that lead out of the folder, 1 without an ending,"
         " 1 link that leads nowhere, 1 link to a folder"
     )
 
@@ -71,12 +71,12 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
 def test_hidden_leftovers_need_no_word(tmp_path: Path) -> None:
     fill(tmp_path, ".DS_Store", ".cache/a.heic", "Thumbs.db", "desktop.ini", "._a.jpg", "a.jpg")
     found = scan_images(tmp_path)
-    assert [path.name for path in found.files] == ["a.jpg"] and found.left_out_note == ""
+    assert [path.name for path in found.files] == ["a.jpg"] and found.skipped_note == ""
 
 
 def test_many_kinds_are_cut(tmp_path: Path) -> None:
     fill(tmp_path, *(f"a.x{number:02}" for number in range(20)))
-    note = scan_images(tmp_path).left_out_note
+    note = scan_images(tmp_path).skipped_note
     assert note.count(",") == 8 and note.endswith("12 of other kinds")
 
 

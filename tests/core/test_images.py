@@ -184,7 +184,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, ending: s
     assert difference(read_image(path), photo()) < 8
 
 
-def test_draft_mode_keeps_the_least_side_of_a_rotated_photo(tmp_path: Path) -> None:
+def test_draft_mode_keeps_the_minimum_side_of_a_rotated_photo(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     path = save(photo(800, 400), tmp_path / "a.jpg", exif=exif)
@@ -211,7 +211,7 @@ def test_draft_mode_decodes_smaller_and_looks_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("side", [1, 50, 99, 100, 101, 224, 400, 1000])
 @pytest.mark.parametrize("ending", ["jpg", "png"])
-def test_the_least_side_is_kept(tmp_path: Path, side: int, ending: str) -> None:
+def test_the_minimum_side_is_kept(tmp_path: Path, side: int, ending: str) -> None:
     path = save(photo(430, 400), tmp_path / f"a.{ending}")
     read = read_image(path, side)
     assert min(read.size) >= min(side, 400)

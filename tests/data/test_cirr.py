@@ -57,7 +57,7 @@ def test_the_annotation_may_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../secret.png", "/etc/passwd", "dev/../../x.png", "", 3])
-def test_paths_that_leave_the_root_are_refused(tmp_path: Path, path: Any) -> None:
+def test_paths_that_leave_the_root_are_rejected(tmp_path: Path, path: Any) -> None:
     write_cirr(tmp_path)
     write(tmp_path / "image_splits" / "split.rc2.val.json", {"dev-0": path})
     with pytest.raises(TMCIRError, match=r"split\.rc2\.val\.json: the path of 'dev-0'"):

@@ -202,10 +202,10 @@ def test_every_query_changes_one_attribute_and_names_all_answers(
     for triplet in dataset.triplets:
         assert triplet.target is not None
         assert differences(dataset, triplet.reference, triplet.target) == [triplet.kind]
-        wanted = dataset.caption_of(triplet.target or "")
-        assert wanted is not None
-        assert list(triplet.answers) == [i.id for i in dataset.items if i.caption == wanted]
-        new = str(wanted[KINDS.index(triplet.kind)]).lower()
+        caption = dataset.caption_of(triplet.target or "")
+        assert caption is not None
+        assert list(triplet.answers) == [i.id for i in dataset.items if i.caption == caption]
+        new = str(caption[KINDS.index(triplet.kind)]).lower()
         assert re.search(rf"\b{new}\b", triplet.text)
         assert triplet.text in triplet.training_texts
 
@@ -386,11 +386,11 @@ def test_a_repeated_row_does_not_make_a_type_common(tmp_path: Path) -> None:
     assert dataset.caption_of("1000") is None
 
 
-def test_rows_without_an_image_are_left_out_and_named(tmp_path: Path) -> None:
+def test_rows_without_an_image_are_skipped_and_named(tmp_path: Path) -> None:
     root = write_products(tmp_path / "products", make_rows(100), without=[1005, 1006, 1010])
     dataset = FashionProducts(root, queries=1000)
     assert dataset.without_image == ["1005", "1006", "1010"]
-    assert dataset.notes == ("2 rows of styles.csv have no photo and are left out: 1005, 1010",)
+    assert dataset.notes == ("2 rows of styles.csv have no photo and are skipped: 1005, 1010",)
     names = dataset.image_names()
     assert names == [str(number) for number in range(1000, 1100, 5) if number not in (1005, 1010)]
     assert all(dataset.image_path(name).is_file() for name in names)
@@ -411,7 +411,7 @@ def test_an_option_of_the_wrong_kind_is_named(tmp_path: Path, option: dict[str, 
         FashionProducts(root, **option)
 
 
-def test_ids_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
+def test_ids_that_are_no_numbers_are_skipped(tmp_path: Path) -> None:
     rows: list[Row | str] = [
         *plain_rows(1000, 40, "Men", "Red", "Jeans"),
         *[f"{name},Men,Jeans,Red,Maker Jeans" for name in ("abc", "-5", "1.5", "10x", "²", "1e3")],

@@ -101,11 +101,11 @@ def test_a_folder_that_cannot_be_read_is_an_error(
         JSONLines(tmp_path).tasks()
 
 
-def test_what_of_the_folder_is_left_out_is_noted(tmp_path: Path) -> None:
+def test_what_of_the_folder_is_skipped_is_noted(tmp_path: Path) -> None:
     draw(tmp_path / "a.jpg")
     (tmp_path / "b.heic").touch()
     write_lines(tmp_path, LINE)
-    assert JSONLines(tmp_path).notes == ("left out: 1 .heic",)
+    assert JSONLines(tmp_path).notes == ("skipped: 1 .heic",)
     assert JSONLines(tmp_path, gallery="named").notes == ()
 
 
@@ -120,10 +120,10 @@ def test_splits_keep_their_lines(tmp_path: Path) -> None:
         JSONLines(tmp_path, "trian")
 
 
-def test_a_split_that_no_line_states_is_refused(tmp_path: Path) -> None:
+def test_a_split_that_no_line_states_is_rejected(tmp_path: Path) -> None:
     # Otherwise training and validation would silently be the same queries.
     write_lines(tmp_path, LINE)
-    with pytest.raises(TMCIRError, match="no line has a 'split', so 'train' cannot be told apart"):
+    with pytest.raises(TMCIRError, match="no line has a 'split': 'train' cannot be selected"):
         JSONLines(tmp_path, "train")
 
 
@@ -160,7 +160,7 @@ def test_a_malformed_line_is_named_by_its_number(tmp_path: Path, line: Any, mess
     assert "\n" not in str(caught.value)
 
 
-def test_files_without_triplets_are_refused(tmp_path: Path) -> None:
+def test_files_without_triplets_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(TMCIRError, match=r"triplets\.jsonl: no such file"):
         JSONLines(tmp_path)
     write_lines(tmp_path, "")

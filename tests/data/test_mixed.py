@@ -243,7 +243,7 @@ def test_an_optional_part_is_skipped_with_a_note(root: Path) -> None:
         open_mixed(root, second={"root": "gone"})
     with pytest.raises(TMCIRError, match="none of its parts exists: fashion-products is skipped"):
         Mixed(root, parts=two_parts(**gone)[1:])
-    # A drawn dataset needs no folder, and one that is there is not left out.
+    # A drawn dataset needs no folder, and one that is there is not skipped.
     optional = [{**part, "optional": True} for part in two_parts()]
     assert len(Mixed(root, parts=optional).tasks()) == 2
 
@@ -252,7 +252,7 @@ def test_notes_name_their_part(tmp_path: Path) -> None:
     draw_catalogue(tmp_path / "products")
     (tmp_path / "products" / "images" / "101.jpg").unlink()
     (note,) = open_mixed(tmp_path, split="val").notes
-    assert note == "fashion-products: 1 row of styles.csv has no photo and is left out: 101"
+    assert note == "fashion-products: 1 row of styles.csv has no photo and is skipped: 101"
 
 
 def test_it_opens_by_its_name(root: Path) -> None:

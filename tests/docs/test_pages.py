@@ -32,7 +32,7 @@ MINI = shipped_folder("mini", MODEL_INDEX) or Path()
 #: What is not ours to run: it changes the machine, or needs a server.
 NOT_RUN = {"make", "pip", "python3", "docker", "sudo", "journalctl", "git", "accelerate", "ray"}
 SHELL = {"mkdir", "cp", "rm", "mv", "head", "cat", "ls", "curl", "export"}
-#: What would take minutes: its arguments and data are checked, and the work itself is left out.
+#: What would take minutes: its arguments and data are checked, and the work itself is skipped.
 LONG = {"train", "train-editor", "generate", "benchmark", "quickstart"}
 #: Pages whose training is short enough to be run in a test, with what makes it shorter still.
 _SHORTER = ["stages.fuse.epochs=1", "stages.fuse.batch_size=8"]

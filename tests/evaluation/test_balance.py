@@ -174,7 +174,7 @@ def test_ranks_are_averaged_by_their_logarithm() -> None:
     assert 2 <= found["reference_rank"].low <= found["reference_rank"].high <= 8
 
 
-def test_a_share_of_nothing_is_left_out() -> None:
+def test_a_share_of_nothing_is_skipped() -> None:
     measured = {"image_contribution": column(1.0, -1.0), "text_contribution": column(0.0, 0.0)}
     assert "image_share" not in summarise_balance([measured]).figures
 
@@ -190,12 +190,12 @@ def test_failures_have_a_side() -> None:
     assert measured["missed_alike"].tolist() == [0, 0, 0, 1]
 
 
-def test_too_few_queries_are_refused() -> None:
+def test_too_few_queries_are_rejected() -> None:
     with pytest.raises(TMCIRError, match="task has 2 queries: balance takes"):
         swapped_tasks([task_of(2)])
 
 
-def test_embeddings_without_texts_are_refused() -> None:
+def test_embeddings_without_texts_are_rejected() -> None:
     task = task_of(3)
     embeddings = replace(embeddings_of(task, 1, 1), texts=None)
     with pytest.raises(TMCIRError, match="lack those of the queries' texts"):

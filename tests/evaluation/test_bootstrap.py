@@ -41,7 +41,7 @@ def test_chunks_that_do_not_divide_give_every_sample(monkeypatch: pytest.MonkeyP
     values = torch.arange(10, dtype=torch.float64)[:, None]
     means = resampled_means(values, 25)
     assert means.shape == (25, 1)
-    # Means of ten whole numbers are whole numbers of tenths between the least and the greatest.
+    # Means of ten whole numbers are whole numbers of tenths between the minimum and the maximum.
     torch.testing.assert_close((means * 10).round(), means * 10)
     assert 0 <= means.min() < means.max() <= 9
     monkeypatch.setattr(bootstrap, "_CELLS", 1)

@@ -20,7 +20,7 @@ from tmcir.evaluation.metrics import (
 
 
 def slow_ranking(scores: list[float]) -> list[int]:
-    """Places in the gallery, best first, equal scores in gallery order, removed ones left out."""
+    """Places in the gallery, best first, equal scores in gallery order, removed ones skipped."""
     places = [place for place, score in enumerate(scores) if score != float("-inf")]
     return sorted(places, key=lambda place: (-scores[place], place))
 

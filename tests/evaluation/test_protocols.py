@@ -97,7 +97,7 @@ def test_fashion200k_takes_the_best_answer() -> None:
 
 def test_rendered_adds_precision_over_all_answers() -> None:
     # Without the reference "0" the answers "2", "4" and "30" are at the places 2, 4 and 30: the
-    # first two count, of min(3, 10) that could. The target is not told from other answers.
+    # first two count, of min(3, 10) that could. The target counts as any other answer.
     triplet = Triplet("q", "0", "text", "30", answers=("2", "4", "30"))
     values = figures(measure("rendered", triplet, numbered(60), remove=True))
     expected = {"R@1": 0, "R@10": 1, "R@50": 1, "mAP@10": (1 / 2 + 2 / 4) / 3}

@@ -121,7 +121,7 @@ def test_what_only_some_tasks_have_is_not_averaged() -> None:
     "change",
     [{"format": "other"}, {"parts": None}, {"overall": {}}, {"overall": {"metrics": {"R": {}}}}],
 )
-def test_what_is_no_report_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_what_is_no_report_is_rejected(tmp_path: Path, change: dict[str, Any]) -> None:
     path = tmp_path / "report.json"
     path.write_text(json.dumps(make_report().as_dict() | change))
     with pytest.raises(TMCIRError, match=r"report\.json: (not a report|a report with a missing)"):

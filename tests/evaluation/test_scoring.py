@@ -15,7 +15,7 @@ from tmcir.data.cirr import CIRR
 from tmcir.data.fashion_iq import FashionIQ
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.evaluation import embed, evaluate, evaluate_methods, score, validation_score
-from tmcir.models.baselines import METHODS
+from tmcir.models.baselines import UNTRAINED_METHODS
 from tmcir.models.features import ImageFeatures
 
 IMAGES = {"A": [1.0, 0.0], "B": [0.0, 1.0], "C": [0.6, 0.8], "D": [-1.0, 0.0]}
@@ -134,7 +134,7 @@ def test_embeddings_are_those_of_the_model(catalogue: FashionProducts) -> None:
     torch.testing.assert_close(embeddings.of_gallery(tasks[0]), gallery)
 
 
-@pytest.mark.parametrize("method", ["model", *METHODS])
+@pytest.mark.parametrize("method", ["model", *UNTRAINED_METHODS])
 def test_a_catalogue_is_measured_by_kind(catalogue: FashionProducts, method: str) -> None:
     report = evaluate(build_model(catalogue), catalogue, method=method, batch_size=16)
     assert (report.overall.name, report.overall.queries) == ("all", 40)

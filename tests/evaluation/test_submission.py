@@ -17,9 +17,9 @@ from tmcir.data.dataset import Dataset
 from tmcir.data.fashion_iq import FashionIQ
 from tmcir.evaluation.submission import (
     build_submission,
+    check_submission,
     open_hidden_split,
     submit,
-    validate_submission,
     write_submission,
 )
 
@@ -95,7 +95,7 @@ def test_a_submission_needs_the_whole_gallery(tmp_path: Path) -> None:
         open_hidden_split("fashion-iq", tmp_path)
     other = FashionIQ(write_fashion_iq(tmp_path), categories="dress")
     with pytest.raises(TMCIRError, match="fashion-iq has no test server"):
-        validate_submission({}, other)
+        check_submission({}, other)
     with pytest.raises(TMCIRError, match="fashion-iq has no test server"):
         submit(FakeModel({"A": [1.0]}), other, tmp_path)
 
@@ -120,10 +120,10 @@ HEAD = {"version": "rc2", "metric": "recall"}
         ({**HEAD, "metric": "recall_subset", "7": GOOD[3:6]}, "'dev-6' is not an image"),
     ],
 )
-def test_a_wrong_cirr_file_is_refused(cirr: CIRR, content: dict[str, Any], message: str) -> None:
-    validate_submission({**HEAD, "7": GOOD}, cirr)
+def test_a_wrong_cirr_file_is_rejected(cirr: CIRR, content: dict[str, Any], message: str) -> None:
+    check_submission({**HEAD, "7": GOOD}, cirr)
     with pytest.raises(TMCIRError, match=message):
-        validate_submission(content, cirr)
+        check_submission(content, cirr)
 
 
 @pytest.mark.parametrize(
@@ -136,10 +136,10 @@ def test_a_wrong_cirr_file_is_refused(cirr: CIRR, content: dict[str, Any], messa
         ([0, *range(49)], "has an image twice"),
     ],
 )
-def test_a_wrong_circo_file_is_refused(circo: CIRCO, names: list[Any], message: str) -> None:
-    validate_submission({"0": list(range(50))}, circo)
+def test_a_wrong_circo_file_is_rejected(circo: CIRCO, names: list[Any], message: str) -> None:
+    check_submission({"0": list(range(50))}, circo)
     with pytest.raises(TMCIRError, match=message):
-        validate_submission({"0": names}, circo)
+        check_submission({"0": names}, circo)
 
 
 def random_submission(dataset: Dataset) -> dict[str, dict[str, Any]]:
@@ -156,8 +156,8 @@ def test_cirr_files_have_the_form_of_the_authors_examples(shared_data: Path) -> 
     dataset = CIRR(shared_data / "cirr", "test1")
     for name, ours in random_submission(dataset).items():
         example = json.loads((shared_data / "cirr" / "demo_files" / name).read_text())
-        validate_submission(example, dataset)
-        validate_submission(ours, dataset)
+        check_submission(example, dataset)
+        check_submission(ours, dataset)
         assert ours.keys() == example.keys()
         assert {key: ours[key] for key in HEAD} == {key: example[key] for key in HEAD}
         assert {len(ours[key]) for key in ours.keys() - HEAD.keys()} == {
@@ -173,7 +173,7 @@ def test_circo_files_have_the_form_of_the_authors_examples(
 ) -> None:
     folder = shared_data / "circo"
     example = json.loads((folder / "submission_examples" / f"submission_{split}.json").read_text())
-    validate_submission(example, CIRCO(folder, split))
+    check_submission(example, CIRCO(folder, split))
     # COCO's list is not at hand; the images that the example and the annotation name stand in.
     annotation = json.loads((folder / "annotations" / f"{split}.json").read_text())
     write_circo(tmp_path, annotation, split)
@@ -182,8 +182,8 @@ def test_circo_files_have_the_form_of_the_authors_examples(
     named |= {number for query in annotation for number in query.get("gt_img_ids", [])}
     write_coco_list(tmp_path, sorted(named))
     dataset = CIRCO(tmp_path, split)
-    validate_submission(example, dataset)
+    check_submission(example, dataset)
     (ours,) = random_submission(dataset).values()
-    validate_submission(ours, dataset)
+    check_submission(ours, dataset)
     assert ours.keys() == example.keys()
     assert {type(number) for row in ours.values() for number in row} == {int}

@@ -156,7 +156,7 @@ def test_the_store_finds_what_a_condition_means(store: Store, condition: Conditi
         (Condition("year", "in", [1] * 101), "at most 100"),
     ],
 )
-def test_refused(condition: Condition, reason: str) -> None:
+def test_rejected(condition: Condition, reason: str) -> None:
     with pytest.raises(TMCIRError, match=reason) as caught:
         to_where([condition], COLUMNS)
     assert len(str(caught.value)) < 250 and str(caught.value).isprintable()

@@ -141,7 +141,7 @@ def test_broken_photos_are_skipped_by_name(tmp_path: Path, photos: Path) -> None
     assert counts(report) == (20, 0, 0, 2)
     assert [name for name, _ in report.skipped] == ["bad.jpg", "empty.jpg"]
     assert report.skipped[1][1] == "empty file"
-    # a photo that breaks later keeps its vector, and is told each time
+    # a photo that breaks later keeps its vector, and is named each time
     (photos / "001.png").write_bytes(b"broken now")
     assert ("001.png", "not an image") in [
         (name, reason[:12]) for name, reason in gallery.add(photos).skipped
@@ -346,28 +346,28 @@ def test_prune_leaves_what_could_not_be_looked_at(
     assert report.skipped == [("shoes", "permission denied")]
     assert report.removed == 1 and len(gallery) == 19  # 001.png
     assert report.notes == [
-        "left out: 1 link that leads nowhere, 1 link that leads out of the folder"
+        "skipped: 1 link that leads nowhere, 1 link that leads out of the folder"
     ]
     (photos / "shoes" / "000.png").unlink()
     assert gallery.add(photos, prune=True).removed == 1
 
 
-def test_what_of_a_folder_is_left_out_is_noted(tmp_path: Path, photos: Path) -> None:
+def test_what_of_a_folder_is_skipped_is_noted(tmp_path: Path, photos: Path) -> None:
     gallery = Gallery.open(tmp_path / "shop", FakeModel())
     (photos / ".hidden.png").touch()
     assert gallery.add(photos).notes == []
     for number in range(5):
         (photos / f"{number}.heic").touch()
-    assert gallery.add(photos).notes == ["left out: 5 .heic"]
+    assert gallery.add(photos).notes == ["skipped: 5 .heic"]
     (tmp_path / "phone").mkdir()
     (tmp_path / "phone" / "a.heic").touch()
-    nothing, left_out = Gallery.open(tmp_path / "other", FakeModel()).add(tmp_path / "phone").notes
+    nothing, skipped = Gallery.open(tmp_path / "other", FakeModel()).add(tmp_path / "phone").notes
     assert "phone: no image files; these endings count: .avif, .bmp, .gif, .jfif" in nothing
-    assert left_out == "left out: 1 .heic"
+    assert skipped == "skipped: 1 .heic"
 
 
 class ExactModel(FakeModel):
-    """A model whose vectors change with the smallest difference of what it reads."""
+    """A model whose vectors change with any difference of what it reads."""
 
     image_size = 48
 

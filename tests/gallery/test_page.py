@@ -117,7 +117,7 @@ def test_no_results(tmp_path: Path) -> None:
 
 
 def test_the_page_says_why(hits: list[Hit], tmp_path: Path) -> None:
-    told = Explanation(
+    explanation = Explanation(
         (1.2, 0.8),
         ["in", "blue"],
         (2, 2),
@@ -128,15 +128,17 @@ def test_the_page_says_why(hits: list[Hit], tmp_path: Path) -> None:
         fit="crop",
     )
     examples: dict[str, Any] = {"more_like": ("b.png",), "less_like": ("c.png", "d.png")}
-    own = render_page(hits, Query(tmp_path / "a.png", text="in blue", **examples), None, {}, told)
+    own = render_page(
+        hits, Query(tmp_path / "a.png", text="in blue", **examples), None, {}, explanation
+    )
     words = " ".join(" ".join(read(own).text).split())
     assert "image 60 % text 40 %" in words
     assert "blue 1 patch, 40 % image" in words
     assert "more like b.png" in words and "less like c.png, d.png" in words
     stored = {"a.png": (tmp_path / "a.png").read_bytes()}
-    again = render_page(hits, Query(item="a.png", text="in blue"), None, stored, told)
+    again = render_page(hits, Query(item="a.png", text="in blue"), None, stored, explanation)
     assert again.count("How the query came about") == own.count("How the query came about") == 2
-    gone = render_page(hits, Query(item="a.png", text="in blue"), None, {}, told)
+    gone = render_page(hits, Query(item="a.png", text="in blue"), None, {}, explanation)
     assert "How the query came about" not in gone
 
 

@@ -189,12 +189,12 @@ def test_pages_join_without_gap_or_overlap(tmp_path: Path, exact_up_to: int) -> 
     assert len(whole) == 40
     pages = [gallery.search(text="x", k=7, offset=offset) for offset in range(0, 42, 7)]
     assert [hit for page in pages for hit in page] == whole
-    folded = gallery.search(text="x", k=100, deduplicate=True)
-    assert [hit.rank for hit in folded] == [1, 2, 3, 4, 5]
-    assert all(len(hit.duplicates) == 7 for hit in folded)
-    assert folded[0].duplicates == tuple(hit.id for hit in whole[1:8])
+    merged = gallery.search(text="x", k=100, deduplicate=True)
+    assert [hit.rank for hit in merged] == [1, 2, 3, 4, 5]
+    assert all(len(hit.duplicates) == 7 for hit in merged)
+    assert merged[0].duplicates == tuple(hit.id for hit in whole[1:8])
     two = [gallery.search(text="x", k=2, offset=at, deduplicate=True) for at in (0, 2, 4, 6)]
-    assert [hit.id for page in two for hit in page] == [hit.id for hit in folded]
+    assert [hit.id for page in two for hit in page] == [hit.id for hit in merged]
 
 
 def test_deduplication_by_hand() -> None:
@@ -251,8 +251,8 @@ def test_deduplicating_many_hits_equals_one_by_one(monkeypatch: pytest.MonkeyPat
         else:
             kept[place] = []
     ranked = Neighbours(ids, np.linspace(1, 0, 60), vectors)
-    folded = deduplicate(ranked, rows, lambda asked: {name: files[name] for name in asked})
-    assert folded == kept and 20 < len(kept) < 55
+    merged = deduplicate(ranked, rows, lambda asked: {name: files[name] for name in asked})
+    assert merged == kept and 20 < len(kept) < 55
 
 
 def test_a_recompressed_copy_is_a_duplicate_and_another_photo_is_not(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def test_carrying_on_keeps_the_reference_and_puts_the_later_text_first() -> None
     assert to_query(trail[:1]) == Query(item="a.jpg", text="In navy.")  # undone
 
 
-def test_a_chosen_result_starts_anew() -> None:
+def test_a_chosen_result_starts_again() -> None:
     trail = [
         Query(text="shirts", more_like=("x",)),
         Query(text="striped"),

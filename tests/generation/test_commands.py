@@ -57,7 +57,7 @@ def test_generate_names_what_it_skips_on_one_line_each(
     assert err.count("\n") == 1 and "1 skipped" in out
 
 
-def test_generate_refuses_other_settings_in_one_line(
+def test_generate_rejects_other_settings_in_one_line(
     catalogue: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = generate_recipe(tmp_path / "run.yaml", catalogue, trained)

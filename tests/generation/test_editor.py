@@ -163,7 +163,7 @@ def test_the_text_stands_where_the_prompt_says(folders: dict[str, Path]) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PIPELINES)
-def test_references_of_any_shape_become_squares(name: str, folders: dict[str, Path]) -> None:
+def test_references_of_any_shape_become_square(name: str, folders: dict[str, Path]) -> None:
     grey = Image.linear_gradient("L").resize((50, 20)).convert("RGB")
     references = [grey, draw_images()[0].resize((9, 70)), Image.new("RGB", (1, 1), "red")]
     edited = load(name, folders).edit(references, TEXTS, SEEDS)

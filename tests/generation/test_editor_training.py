@@ -55,7 +55,7 @@ class StoppedError(Exception):
 # The autoencoder
 
 
-def random_squares(count: int = 24, side: int = 8) -> Tensor:
+def random_images(count: int = 24, side: int = 8) -> Tensor:
     """Blocks of colour and a little noise: few components say most of it."""
     generator = torch.Generator().manual_seed(0)
     blocks = torch.randint(40, 216, (count, 3, side // 4, side // 4), generator=generator)
@@ -67,22 +67,22 @@ def random_squares(count: int = 24, side: int = 8) -> Tensor:
 @pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("patch", [2, 4])
 def test_all_components_together_lose_nothing(patch: int, whitening: float) -> None:
-    squares = random_squares()
-    autoencoder = PatchAutoencoder.fit(squares, patch, 3 * patch**2, whitening)
-    pixels = to_pixels(squares)
+    images = random_images()
+    autoencoder = PatchAutoencoder.fit(images, patch, 3 * patch**2, whitening)
+    pixels = to_pixels(images)
     latents = autoencoder.encode(pixels).latents
     assert latents.shape == (24, 3 * patch**2, 8 // patch, 8 // patch)
     assert (autoencoder.decode(latents).sample - pixels).abs().max() < 1e-4
     # Nor of pictures that it has not seen.
-    other = to_pixels(random_squares().flip(1, 3))
+    other = to_pixels(random_images().flip(1, 3))
     assert (autoencoder.decode(autoencoder.encode(other).latents).sample - other).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("kept", [1, 3, 7, 11])
-def test_fewer_components_lose_the_variance_of_those_left_out(kept: int) -> None:
-    squares = random_squares()
-    pixels = to_pixels(squares)
-    autoencoder = PatchAutoencoder.fit(squares, 2, kept, 0.5)
+def test_fewer_components_lose_the_variance_of_dropped_ones(kept: int) -> None:
+    images = random_images()
+    pixels = to_pixels(images)
+    autoencoder = PatchAutoencoder.fit(images, 2, kept, 0.5)
     loss = (autoencoder.decode(autoencoder.encode(pixels).latents).sample - pixels).square()
     # The same by a singular value decomposition of the patches, one row for each.
     rows = [
@@ -98,9 +98,9 @@ def test_fewer_components_lose_the_variance_of_those_left_out(kept: int) -> None
 
 @pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
 def test_scaled_latents_have_deviation_one(whitening: float) -> None:
-    squares = random_squares(count=200)
-    autoencoder = PatchAutoencoder.fit(squares, 2, 5, whitening)
-    latents = autoencoder.encode(to_pixels(squares)).latents * autoencoder.config.scaling_factor
+    images = random_images(count=200)
+    autoencoder = PatchAutoencoder.fit(images, 2, 5, whitening)
+    latents = autoencoder.encode(to_pixels(images)).latents * autoencoder.config.scaling_factor
     assert latents.square().mean().sqrt().item() == pytest.approx(1.0, abs=0.01)
     deviations = latents.transpose(0, 1).flatten(1).std(dim=1)
     # Powers of whitening: at 1 all channels weigh the same, at 0 as much as in the pixels.
@@ -110,23 +110,23 @@ def test_scaled_latents_have_deviation_one(whitening: float) -> None:
 
 
 def test_flat_photos_can_be_encoded() -> None:
-    squares = torch.full((4, 3, 8, 8), 200, dtype=torch.uint8)
-    autoencoder = PatchAutoencoder.fit(squares, 2, 12, 1.0)
-    latents = autoencoder.encode(to_pixels(squares)).latents
+    images = torch.full((4, 3, 8, 8), 200, dtype=torch.uint8)
+    autoencoder = PatchAutoencoder.fit(images, 2, 12, 1.0)
+    latents = autoencoder.encode(to_pixels(images)).latents
     assert latents.isfinite().all()
-    assert (autoencoder.decode(latents).sample - to_pixels(squares)).abs().max() < 1e-4
+    assert (autoencoder.decode(latents).sample - to_pixels(images)).abs().max() < 1e-4
 
 
 def test_an_autoencoder_is_saved_and_loaded(tmp_path: Path) -> None:
-    squares = random_squares()
-    autoencoder = PatchAutoencoder.fit(squares, 4, 6, 0.5)
+    images = random_images()
+    autoencoder = PatchAutoencoder.fit(images, 4, 6, 0.5)
     autoencoder.save_pretrained(tmp_path)
     again = PatchAutoencoder.from_pretrained(tmp_path)
     assert (again.config.patch_size, again.config.latent_channels) == (4, 6)
     assert again.config.scaling_factor == autoencoder.config.scaling_factor != 1
     # As many as pipelines count for two halvings: 4 pixels a side are one latent.
     assert len(again.config.block_out_channels) == 3
-    pixels = to_pixels(squares)
+    pixels = to_pixels(images)
     latents = autoencoder.encode(pixels).latents
     assert again.encode(pixels).latents.equal(latents)
     assert again.decode(latents).sample.equal(autoencoder.decode(latents).sample)
@@ -135,12 +135,12 @@ def test_an_autoencoder_is_saved_and_loaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 24, 100])
 def test_every_photo_and_its_mirror_image_are_encoded(size: int) -> None:
-    squares = random_squares()
-    autoencoder = PatchAutoencoder.fit(squares, 2, 5, 0.5)
-    latents = encode_all(autoencoder, squares, size)
+    images = random_images()
+    autoencoder = PatchAutoencoder.fit(images, 2, 5, 0.5)
+    latents = encode_all(autoencoder, images, size)
     assert latents.shape == (2, 24, 5, 4, 4)
-    plain = autoencoder.encode(to_pixels(squares)).latents
-    mirrored = autoencoder.encode(to_pixels(squares.flip(-1))).latents
+    plain = autoencoder.encode(to_pixels(images)).latents
+    mirrored = autoencoder.encode(to_pixels(images.flip(-1))).latents
     torch.testing.assert_close(latents, torch.stack([plain, mirrored]))
 
 
@@ -240,7 +240,7 @@ def test_both_images_of_an_edit_are_mirrored_or_neither() -> None:
     assert batch.reference.shape == batch.target.shape == batch.noise.shape == (2000, 2, 2, 2)
 
 
-def test_chance_is_independent_of_chance() -> None:
+def test_random_numbers_are_independent_of_each_other() -> None:
     batch = drawn()
     columns = [
         batch.reference[:, 0, 0, 0],
@@ -267,7 +267,7 @@ def test_targets_are_scaled_and_references_are_not() -> None:
     assert scaled.target.equal(4 * plain.target)
 
 
-def test_texts_and_references_are_left_out_as_often_as_asked() -> None:
+def test_texts_and_references_are_skipped_as_often_as_asked() -> None:
     batch = drawn(4000, dropout=(0.2, 0.3, 0.1))
     blank = batch.text[:, 0, 0] == 0
     hidden = (batch.reference == 0).flatten(1).all(dim=1)
@@ -304,7 +304,7 @@ SCHEDULER = DDIMScheduler(
 
 
 class Predictor(nn.Module):
-    """Predicts what it is told, and keeps what it was given."""
+    """Predicts as ``predict`` says, and keeps what it was given."""
 
     def __init__(self, predict: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -483,7 +483,7 @@ def test_a_finished_training_is_left_as_it_is(recipe: Path, trained: Path) -> No
 
 
 @pytest.mark.slow
-def test_other_settings_in_the_same_folder_are_refused(recipe: Path) -> None:
+def test_other_settings_in_the_same_folder_are_rejected(recipe: Path) -> None:
     folder = train_editor(load_editor_recipe(recipe))
     before = weights(folder.parent)
     for override in ("seed=1", "denoiser.steps=3", "nearest_targets=1"):
@@ -544,7 +544,7 @@ def test_edits_are_between_known_images_alone(catalogue: Path) -> None:
     assert own.of(triplet) == ()
 
 
-# Going on from another editor
+# Starting from another editor
 
 
 @pytest.mark.slow

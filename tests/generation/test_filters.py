@@ -30,7 +30,7 @@ RED, BLUE, GREY, WHITE, BLACK = (
 
 
 class Vectors:
-    """A model that embeds images of one colour, and texts, as it is told."""
+    """A model that embeds images of one colour, and texts, as given."""
 
     def __init__(
         self,

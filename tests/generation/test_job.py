@@ -341,13 +341,13 @@ def test_further_draws_add_triplets_and_change_none(
     make: Make, whole: Path, catalogue: Path
 ) -> None:
     folder = make(draws=2).folder
-    wanted = epoch(catalogue).keys() | epoch(catalogue, 1).keys()
+    expected = epoch(catalogue).keys() | epoch(catalogue, 1).keys()
     rows = {row["id"]: row for row in made(folder)}
-    assert rows.keys() == wanted and len(rows) == len(made(folder)) > len(epoch(catalogue))
+    assert rows.keys() == expected and len(rows) == len(made(folder)) > len(epoch(catalogue))
     assert all(rows[row["id"]] == row for row in made(whole))
 
 
-# Going on
+# Resuming
 
 
 def test_a_finished_run_is_left_as_it_is(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -505,7 +505,7 @@ def test_a_shard_is_at_work_in_one_process_at_a_time(make: Make) -> None:
     assert len(rows_of(folder)) == 6
 
 
-def test_other_thresholds_judge_anew_and_draw_nothing(
+def test_other_thresholds_judge_again_and_draw_nothing(
     make: Make, towers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scorer = {"scorer": str(towers), "min_directional": -1.0, "min_reference": -1.0}
@@ -522,7 +522,7 @@ def test_other_thresholds_judge_anew_and_draw_nothing(
     assert (report.kept, report.rejected) == (40, {})
 
 
-def test_other_settings_are_refused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_settings_are_rejected(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make(limit=2).folder
     before = names_below(folder)
     forbid_editors(monkeypatch)
@@ -681,7 +681,7 @@ def test_a_manifest_is_read_in_its_own_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["../other.png", "/etc/passwd", "images/../../other.png"])
-def test_a_manifest_that_names_files_elsewhere_is_refused(file: str, tmp_path: Path) -> None:
+def test_a_manifest_that_names_files_elsewhere_is_rejected(file: str, tmp_path: Path) -> None:
     write_manifest(tmp_path, {"file": "images/a.png"}, {"file": file})
     with pytest.raises(TMCIRError, match="names a file outside of its folder") as caught:
         read_pseudo_targets(tmp_path)

@@ -12,7 +12,7 @@ from tests.tiny import build_model
 from tmcir.core.errors import TMCIRError
 from tmcir.data.fashion_products import FashionProducts
 from tmcir.models import TMCIR
-from tmcir.models.baselines import METHODS, image_only, normalised_sum, text_only
+from tmcir.models.baselines import UNTRAINED_METHODS, image_only, normalised_sum, text_only
 from tmcir.models.baselines.combiner import Combiner
 from tmcir.models.baselines.pic2word import Pic2Word
 from tmcir.models.baselines.tirg import TIRG
@@ -42,7 +42,7 @@ def random_features(count: int, size: int) -> tuple[ImageFeatures, TextFeatures]
 
 
 def test_the_untrained_ways_are_where_they_were() -> None:
-    assert {"image": image_only, "text": text_only, "sum": normalised_sum} == METHODS
+    assert {"image": image_only, "text": text_only, "sum": normalised_sum} == UNTRAINED_METHODS
     image, text = pooled_only([[1.0, 0.0]], [[0.6, 0.8]])
     assert image_only(image, text) is image.pooled and text_only(image, text) is text.pooled
     # (1.6, 0.8) / sqrt(3.2)

@@ -23,7 +23,7 @@ from tmcir.models.explanation import (
 
 HOSTILE = "<script>alert('x')</script>\"&"
 # A picture of 2 x 2 patches; "red" took over the upper two, the left one twice as heavily.
-TOLD = Explanation(
+EXPLANATION = Explanation(
     gate=(0.5, 1.5),
     words=["in", "red"],
     grid=(2, 2),
@@ -39,7 +39,7 @@ def picture(width: int = 40, height: int = 40) -> Image.Image:
 
 
 def test_a_word_s_patches_are_tinted_by_their_weights_and_the_rest_is_faded() -> None:
-    (overlay,) = explanation_overlays(TOLD, picture(), side=40)
+    (overlay,) = explanation_overlays(EXPLANATION, picture(), side=40)
     assert (overlay.word, overlay.patches, overlay.image_share) == ("red", 2, 0.25)
     assert overlay.colour == word_colour(1) == "#0072b2"
     seen = np.asarray(overlay.picture)
@@ -57,7 +57,7 @@ def test_a_word_s_patches_are_tinted_by_their_weights_and_the_rest_is_faded() ->
 
 
 def test_an_overlay_says_the_same_in_words() -> None:
-    (overlay,) = explanation_overlays(TOLD, picture())
+    (overlay,) = explanation_overlays(EXPLANATION, picture())
     assert overlay.description == (
         "red: took over 2 of 4 patches, mostly upper centre; 25% of the merged word is image"
     )
@@ -69,14 +69,17 @@ def test_the_square_is_the_one_that_the_model_sees() -> None:
     wide = picture(80, 40)
     wide.paste((0, 0, 0), (0, 0, 20, 40))
     cropped, padded = (
-        np.asarray(merged_overlay(replace(TOLD, fit=fit), wide, side=40)) for fit in ("crop", "pad")
+        np.asarray(merged_overlay(replace(EXPLANATION, fit=fit), wide, side=40))
+        for fit in ("crop", "pad")
     )
     assert cropped[30, 2].tolist() == [212, 212, 212]
     assert padded[35, 2].tolist() == [255, 255, 255]
 
 
 def test_words_of_one_text_have_colours_of_their_own() -> None:
-    explanation = replace(TOLD, merged=[[(1, 1, 1.0)], [(0, 0, 1.0)]], image_share=[0.5, 0.5])
+    explanation = replace(
+        EXPLANATION, merged=[[(1, 1, 1.0)], [(0, 0, 1.0)]], image_share=[0.5, 0.5]
+    )
     first, second = explanation_overlays(explanation, picture())
     assert first.colour != second.colour
     assert "lower right" in first.description and "upper left" in second.description
@@ -85,7 +88,7 @@ def test_words_of_one_text_have_colours_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "explanation", [replace(TOLD, merged=[[], []]), Explanation(None, ["x"], (2, 2))]
+    "explanation", [replace(EXPLANATION, merged=[[], []]), Explanation(None, ["x"], (2, 2))]
 )
 def test_without_merged_patches_there_are_no_overlays(explanation: Explanation) -> None:
     assert explanation_overlays(explanation, picture()) == []
@@ -95,7 +98,7 @@ def test_without_merged_patches_there_are_no_overlays(explanation: Explanation) 
 
 
 def test_lines_for_a_terminal() -> None:
-    assert explanation_lines(TOLD) == [
+    assert explanation_lines(EXPLANATION) == [
         "gate: image 0.50, text 1.50 (they sum to 2)",
         "words took over 50% of the 2 x 2 patches (those with a cosine of at least 0.125)",
         "  in   stays as it is",
@@ -111,7 +114,7 @@ def test_lines_for_a_terminal() -> None:
 def test_the_page_is_one_file_and_escapes_everything(tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     picture().save(file)
-    explanation = replace(TOLD, words=["in", HOSTILE])
+    explanation = replace(EXPLANATION, words=["in", HOSTILE])
     rows = [("image alone", [(HOSTILE, file), ("gone", tmp_path / "gone.png")])]
     page = read(render_explanation(explanation, file, HOSTILE, rows))
     assert not page.named("script") and not page.named("link")

@@ -191,28 +191,28 @@ def test_a_crop_may_be_smaller_than_what_the_image_is_resized_to() -> None:
 
 def test_normalised_values_by_hand() -> None:
     preprocessor = ImagePreprocessor(size=1, mean=(0.5, 0.0, 0.2), std=(0.25, 1.0, 0.4))
-    squares = torch.tensor([[255, 255, 255], [0, 0, 0], [51, 51, 51]], dtype=torch.uint8)
+    pixels = torch.tensor([[255, 255, 255], [0, 0, 0], [51, 51, 51]], dtype=torch.uint8)
     # 255 is 1: (1 - 0.5) / 0.25 = 2, (1 - 0) / 1 = 1, (1 - 0.2) / 0.4 = 2.
     # 0: -0.5 / 0.25 = -2, 0, -0.2 / 0.4 = -0.5. 51 is 0.2: -0.3 / 0.25 = -1.2, 0.2, 0.
     expected = torch.tensor([[2.0, 1.0, 2.0], [-2.0, 0.0, -0.5], [-1.2, 0.2, 0.0]])
-    values = preprocessor.normalise(squares[:, :, None, None])
+    values = preprocessor.normalise(pixels[:, :, None, None])
     assert values.shape == (3, 3, 1, 1) and values.dtype == torch.float32
     torch.testing.assert_close(values[:, :, 0, 0], expected, atol=1e-6, rtol=0)
 
 
 def test_normalising_takes_fractions_and_leaves_its_input_alone() -> None:
     preprocessor = ImagePreprocessor(size=2, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-    squares = torch.full((1, 3, 2, 2), 127.5, dtype=torch.float64)
-    values = preprocessor.normalise(squares)
+    pixels = torch.full((1, 3, 2, 2), 127.5, dtype=torch.float64)
+    values = preprocessor.normalise(pixels)
     assert values.dtype == torch.float32
     torch.testing.assert_close(values, torch.zeros(1, 3, 2, 2))
-    assert (squares == 127.5).all()
+    assert (pixels == 127.5).all()
 
 
 def test_the_mean_of_clip_becomes_zero_and_one_deviation_one() -> None:
     mean, std = torch.tensor(CLIP_MEAN), torch.tensor(CLIP_STD)
-    squares = 255 * torch.stack([mean, mean + std, mean - 2 * std])[:, :, None, None]
-    values = ImagePreprocessor(size=1).normalise(squares)[:, :, 0, 0]
+    pixels = 255 * torch.stack([mean, mean + std, mean - 2 * std])[:, :, None, None]
+    values = ImagePreprocessor(size=1).normalise(pixels)[:, :, 0, 0]
     expected = torch.tensor([0.0, 1.0, -2.0])[:, None].expand(3, 3)
     torch.testing.assert_close(values, expected, atol=1e-5, rtol=0)
 
@@ -277,7 +277,7 @@ def test_a_file_of_ours_says_the_size_itself() -> None:
         ({"fit": None}, "fit None"),
     ],
 )
-def test_what_is_not_supported_is_refused(settings: dict[str, Any], named: str) -> None:
+def test_what_is_not_supported_is_rejected(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(TMCIRError, match=named) as caught:
         ImagePreprocessor.from_dict(settings, 224)
     assert "\n" not in str(caught.value)

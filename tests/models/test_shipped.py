@@ -12,7 +12,7 @@ from tmcir.core.shipped import EDITOR_INDEX, MODEL_INDEX, shipped_folder, shippe
 from tmcir.evaluation import evaluate_methods
 from tmcir.rendered.catalogue import RenderedCatalogue
 
-LARGEST = {"mini": 50e6, "mini-editor": 20e6}
+MAXIMUM_BYTES = {"mini": 50e6, "mini-editor": 20e6}
 NAMES = [*shipped_names(MODEL_INDEX), *shipped_names(EDITOR_INDEX)]
 
 
@@ -33,7 +33,7 @@ def test_a_model_and_an_editor_ship() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_weights_are_small_safe_and_measured(name: str) -> None:
     files = [file for file in folder_of(name).rglob("*") if file.is_file()]
-    assert size_of(name) <= LARGEST[name]
+    assert size_of(name) <= MAXIMUM_BYTES[name]
     assert {file.suffix for file in files} <= {".json", ".md", ".safetensors", ".txt"}
     card = (folder_of(name) / "README.md").read_text(encoding="utf-8")
     assert re.search(r"\"seed\": \d+|^\| seed \| \d+ \|$", card, re.MULTILINE)
@@ -46,7 +46,7 @@ def test_all_that_ships_stays_under_sixty_four_megabytes() -> None:
 
 @pytest.mark.slow
 def test_mini_composes_better_than_what_needs_no_fusion(tmp_path: Path) -> None:
-    # Few garments, and drawn and measured alike everywhere: what is wanted is no figure, but
+    # Few garments, and drawn and measured alike everywhere: this checks no figure, but
     # that the weights, their tokenizer and their preprocessing still belong together.
     garments = RenderedCatalogue(tmp_path, "test", items=150, queries=150)
     model = tmcir.load("mini")

@@ -315,7 +315,7 @@ def test_a_folder_holds_pictures_of_one_seed_and_size(tmp_path: Path) -> None:
         ({"typos": 1.5}, "typos is 1.5"),
     ],
 )
-def test_refuses_options_out_of_range(
+def test_rejects_options_out_of_range(
     tmp_path: Path, options: dict[str, object], words: str
 ) -> None:
     with pytest.raises(TMCIRError, match=words):
@@ -336,8 +336,8 @@ def test_a_script_without_a_guard_is_told_of_it(tmp_path: Path) -> None:
         "from tmcir.rendered.nuisance import Nuisance\n"
         "from tmcir.rendered.photos import Photo, draw_photos\n"
         "from tmcir.rendered.sampling import sample_garment\n"
-        "chance = random.Random(0)\n"
-        "garment, nuisance = sample_garment(chance), Nuisance.sample(chance)\n"
+        "generator = random.Random(0)\n"
+        "garment, nuisance = sample_garment(generator), Nuisance.sample(generator)\n"
         "photos = [Photo(Path(f'{n}.jpg'), garment, nuisance, 16) for n in range(100)]\n"
         "draw_photos(photos, workers=2)\n"
     )

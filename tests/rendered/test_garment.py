@@ -39,12 +39,12 @@ seeds = st.integers(0, 2**32).map(random.Random)
         ({"belt": 1.5}, "unknown belt"),
     ],
 )
-def test_refuses_what_cannot_be(values: dict[str, Any], words: str) -> None:
+def test_rejects_what_cannot_be(values: dict[str, Any], words: str) -> None:
     with pytest.raises(TMCIRError, match=words):
         DRESS.replace(**values)
 
 
-def test_refuses_an_unknown_attribute() -> None:
+def test_rejects_an_unknown_attribute() -> None:
     with pytest.raises(TMCIRError, match="did you mean 'sleeve'"):
         values_of("dress", "sleeves")
 
@@ -158,7 +158,7 @@ def test_only_sleeves_can_be_shorter() -> None:
         ("belt", "lacks", True),
     ],
 )
-def test_refuses_changes_without_a_meaning(wrong: tuple[Any, Any, Any]) -> None:
+def test_rejects_changes_without_a_meaning(wrong: tuple[Any, Any, Any]) -> None:
     with pytest.raises(TMCIRError):
         Change(*wrong)
 

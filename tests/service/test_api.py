@@ -128,14 +128,14 @@ def test_filters_hold_together(client: TestClient) -> None:
     assert {row["year"] for row in rows} == {2003, 2004}
 
 
-def test_duplicates_are_folded_on_request(tmp_path: Path, serve: Callable[..., TestClient]) -> None:
+def test_duplicates_are_merged_on_request(tmp_path: Path, serve: Callable[..., TestClient]) -> None:
     gallery = make_gallery(tmp_path, 6)
     twin = tmp_path / "photos" / "twin.png"
     twin.write_bytes((tmp_path / "photos" / "001.png").read_bytes())
     gallery.add(tmp_path / "photos")
     client = serve(gallery)
-    folded = search(client, [{"text": "x"}], k=10, deduplicate=True)
-    (pair,) = [hit for hit in folded["hits"] if hit["duplicates"]]
+    merged = search(client, [{"text": "x"}], k=10, deduplicate=True)
+    (pair,) = [hit for hit in merged["hits"] if hit["duplicates"]]
     assert {pair["id"], *pair["duplicates"]} == {"001.png", "twin.png"}
     assert len(search(client, [{"text": "x"}], k=10)["hits"]) == 7
 
@@ -279,7 +279,7 @@ def test_a_product_is_one_hit_on_request(shop: Gallery, serve: Callable[..., Tes
     assert pages == ids(whole)
 
 
-def test_other_photos_of_the_reference_are_left_out(
+def test_other_photos_of_the_reference_are_skipped(
     shop: Gallery, serve: Callable[..., TestClient]
 ) -> None:
     client = serve(shop)
@@ -358,12 +358,12 @@ def test_a_model_of_ours_is_served(tmp_path: Path, serve: Callable[..., TestClie
         item="100.jpg", text="red striped jeans", balance=0.4, k=3, where="id != '100.jpg'"
     )
     assert [hit["id"] for hit in hits] == [hit.id for hit in expected]
-    told = client.post("/api/v1/explain", json={"turns": turns}).json()
-    assert told["grid"] == {"rows": 2, "columns": 2}
-    assert told["region"] == {"left": 0, "top": 0, "right": 1, "bottom": 1}
-    assert told["gate"]["image"] + told["gate"]["text"] == pytest.approx(2)
-    merged = sum(len(word["patches"]) for word in told["words"])
-    assert told["matched_share"] == merged / 4
+    explained = client.post("/api/v1/explain", json={"turns": turns}).json()
+    assert explained["grid"] == {"rows": 2, "columns": 2}
+    assert explained["region"] == {"left": 0, "top": 0, "right": 1, "bottom": 1}
+    assert explained["gate"]["image"] + explained["gate"]["text"] == pytest.approx(2)
+    merged = sum(len(word["patches"]) for word in explained["words"])
+    assert explained["matched_share"] == merged / 4
 
 
 # The gallery

@@ -67,7 +67,7 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"
         "bad GIF", "bad JPEG", "bad TIFF",
     ],
 )  # fmt: skip
-def test_a_hostile_image_is_refused(client: TestClient, content: bytes, reason: str) -> None:
+def test_a_hostile_image_is_rejected(client: TestClient, content: bytes, reason: str) -> None:
     response = upload(client, content)
     assert (response.status_code, error_code(response)) == (422, "invalid_image")
     assert reason in response.json()["error"]["message"]
@@ -118,7 +118,7 @@ def test_an_upload_is_turned_upright(client: TestClient) -> None:
 # Bytes
 
 
-def test_too_many_bytes_are_refused_by_their_head(serve: Callable[..., TestClient]) -> None:
+def test_too_many_bytes_are_rejected_by_their_head(serve: Callable[..., TestClient]) -> None:
     client = serve(maximum_upload=10_000)
     response = upload(client, b"x" * 20_000)
     assert (response.status_code, error_code(response)) == (413, "too_large")
@@ -126,7 +126,7 @@ def test_too_many_bytes_are_refused_by_their_head(serve: Callable[..., TestClien
     assert upload(client, saved(PHOTO, "JPEG")).status_code == 200
 
 
-def test_too_many_bytes_are_refused_while_they_come(serve: Callable[..., TestClient]) -> None:
+def test_too_many_bytes_are_rejected_while_they_come(serve: Callable[..., TestClient]) -> None:
     client = serve(maximum_upload=10_000)
     sent = 0
 

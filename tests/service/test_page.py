@@ -338,7 +338,7 @@ def test_a_damaged_link_does_no_harm(
 
 def test_why_shows_patches_and_words(open_page: Callable[..., Any], address: str) -> None:
     page = open_page(address)
-    told = """{"gate": {"image": 0.5, "text": 1.5}, "grid": {"rows": 2, "columns": 2},
+    explanation = """{"gate": {"image": 0.5, "text": 1.5}, "grid": {"rows": 2, "columns": 2},
         "region": {"left": -0.5, "top": 0, "right": 1.5, "bottom": 1}, "matched_share": 0.5,
         "threshold": 0.1, "similarity": null, "patches_matter": true, "words": [
         {"text": "in", "patches": [], "image_share": 0},
@@ -346,7 +346,8 @@ def test_why_shows_patches_and_words(open_page: Callable[..., Any], address: str
         {"text": "navy", "image_share": 0.5, "patches":
          [{"row": 0, "column": 1, "weight": 1}, {"row": 1, "column": 1, "weight": 0.5}]}]}"""
     page.route(
-        "**/api/v1/explain", lambda route: route.fulfill(body=told, content_type="application/json")
+        "**/api/v1/explain",
+        lambda route: route.fulfill(body=explanation, content_type="application/json"),
     )
     act(page, ".card:nth-child(1) .picture")
     ask(page, "in navy")
@@ -491,7 +492,7 @@ def test_the_keyboard_is_enough(open_page: Callable[..., Any], address: str) -> 
     assert steps(page) == ["shoes", first[1]] and page.evaluate(focused) == "text"
 
 
-def test_screen_readers_are_told(open_page: Callable[..., Any], address: str) -> None:
+def test_screen_readers_are_explanation(open_page: Callable[..., Any], address: str) -> None:
     page = open_page(address)
     ask(page, "shoes")
     assert page.inner_text("#status") == "24 results and more"

@@ -62,7 +62,7 @@ def test_nothing_else_opens(serve: Callable[..., TestClient], headers: dict[str,
         assert client.get(path, headers=headers).status_code == 200
 
 
-def test_settings_refuse_what_would_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_reject_what_would_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     for key in ("short", "with a space in the middle", "schlüssel-schlüssel", "x" * 20 + "\n"):
         with pytest.raises(TMCIRError, match="an API key has at least 16"):
             ServiceSettings(api_keys=(key,))
@@ -88,7 +88,7 @@ def test_others_are_let_in_with_a_key_only() -> None:
 # Hosts and origins
 
 
-def test_a_name_that_is_not_ours_is_refused(serve: Callable[..., TestClient]) -> None:
+def test_a_name_that_is_not_ours_is_rejected(serve: Callable[..., TestClient]) -> None:
     client = serve(allowed_hosts=allowed_hosts("127.0.0.1", ["Shop.example"]))
     for host in ("localhost:8000", "127.0.0.1", "[::1]:8000", "shop.example", "SHOP.example:443"):
         assert client.get("/healthz", headers={"Host": host}).status_code == 200

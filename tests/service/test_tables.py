@@ -78,8 +78,8 @@ def test_a_text_that_is_no_number_says_so(
 def test_facets_say_what_a_column_holds(tmp_path: Path, serve: Callable[..., TestClient]) -> None:
     rows = ["9.5,2024-01-31,5", "20,2023-12-01,10", ",2024-02-29,10", "9.5,2024-01-31,"]
     gallery = make_table(tmp_path, "price,added,size", rows)
-    told = facets(serve(gallery))
-    price, added, size = told["price"], told["added"], told["size"]
+    answers = facets(serve(gallery))
+    price, added, size = answers["price"], answers["added"], answers["size"]
     assert (price["minimum"], price["maximum"], price["filled"], price["distinct"]) == (
         9.5,
         20,
@@ -212,13 +212,13 @@ def test_a_result_is_kept_while_nothing_changes(monkeypatch: pytest.MonkeyPatch)
     async def ask() -> list[int]:
         nonlocal now
         shared = Shared(read)
-        told = [await shared.get(1), await shared.get(1)]  # kept: nothing has changed
-        told.append(await shared.get(2))  # kept: its scan took 2 s, so it stays for 20
+        answers = [await shared.get(1), await shared.get(1)]  # kept: nothing has changed
+        answers.append(await shared.get(2))  # kept: its scan took 2 s, so it stays for 20
         now += 21
-        told.append(await shared.get(2))
+        answers.append(await shared.get(2))
         now += MAXIMUM_AGE + 1
-        told.append(await shared.get(2))
-        return told
+        answers.append(await shared.get(2))
+        return answers
 
     monkeypatch.setattr("tmcir.service.shared.time.monotonic", lambda: now)
     assert asyncio.run(ask()) == [1, 1, 1, 2, 3]

@@ -19,7 +19,7 @@ from tmcir.service.worker import BusyError, ClosedError, Worker
 
 
 class Embedder:
-    """Embeds a query as its text's length; "bad" is rejected. Waits where it is told to."""
+    """Embeds a query as its text's length; "bad" is rejected. Waits where asked."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -67,14 +67,14 @@ def test_what_arrives_together_is_one_batch_in_one_thread(embedder: Embedder) ->
     worker = start(embedder, batch_size=3)
     held(embedder, worker)
     futures = [worker.embed(Query(text="x" * n)) for n in range(1, 6)]
-    told = worker.explain(Query(text="in red"))
+    explained = worker.explain(Query(text="in red"))
     embedder.go_on.set()
     done = [future.result(10) for future in futures]
     assert [one.value.tolist() for one in done] == [[1], [2], [3], [4], [5]]
     assert embedder.batches == [["first"], ["x", "xx", "xxx"], ["xxxx", "xxxxx"]]
     assert [one.batch for one in done] == [3, 3, 3, 2, 2]
     assert all(one.waited > 0 for one in done)
-    assert told.result(10).value.words == ["in", "red"]
+    assert explained.result(10).value.words == ["in", "red"]
     assert len(embedder.threads) == 1 and threading.get_ident() not in embedder.threads
     worker.close()
 
@@ -101,7 +101,7 @@ def test_one_bad_query_does_not_spoil_its_batch(embedder: Embedder) -> None:
     worker.close()
 
 
-def test_a_full_queue_refuses_and_recovers(embedder: Embedder) -> None:
+def test_a_full_queue_rejects_and_recovers(embedder: Embedder) -> None:
     worker = start(embedder, capacity=2)
     first = held(embedder, worker)
     waiting = [worker.embed(Query(text="x")) for _ in range(2)]
@@ -142,7 +142,7 @@ def test_closing_finishes_what_waits(embedder: Embedder) -> None:
 
 
 class Slow:
-    """Makes a gallery's model wait until it is told to go on."""
+    """Makes a gallery's model wait for an event."""
 
     def __init__(self, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go_on = threading.Event()

@@ -73,7 +73,7 @@ def test_a_batch_depends_on_its_seed_alone(products: FashionProducts, model: TMC
     first = draw_batch(
         samples, model, ImageStore(model, products.image_path, PLENTY), 0.7, "0 fuse 5 0"
     )
-    # Other chance, another store, and other steps in between.
+    # Another global seed, another store, and other steps in between.
     random.seed(1)
     torch.manual_seed(1)
     store = ImageStore(model, products.image_path, 0)
@@ -85,7 +85,7 @@ def test_a_batch_depends_on_its_seed_alone(products: FashionProducts, model: TMC
     assert not (
         other.text.ids.shape == first.text.ids.shape and other.text.ids.equal(first.text.ids)
     )
-    # Nor does it use up the chance of others.
+    # Nor does it advance the global generators.
     assert random.getstate() == states[0]
     assert torch.get_rng_state().equal(states[1])
 
@@ -113,7 +113,7 @@ def test_pairs_of_image_and_text_have_no_reference(colours: Colours, model: TMCI
     assert batch.text.ids.equal(whole.ids) and batch.text.lengths.equal(whole.lengths)
 
 
-def test_every_text_of_a_sample_has_the_same_chance(colours: Colours, model: TMCIR) -> None:
+def test_every_text_of_a_sample_is_equally_likely(colours: Colours, model: TMCIR) -> None:
     texts = ("red", "blue", "in green")
     samples = [Sample("a", texts)] * 900
     store = ImageStore(model, colours.image_path, PLENTY)
@@ -289,19 +289,19 @@ def test_mirroring_changes_nothing_else_of_a_crop() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.floats(0.5, 1.0), st.integers(0, 10_000))
-def test_crops_are_squares_inside_the_image(smallest: float, seed: int) -> None:
+def test_crops_are_square_and_inside_the_image(min_crop: float, seed: int) -> None:
     side = 16
     # The value says the place: channel 0 the column's centre, channel 1 the row's, as a share.
     ramp = (torch.arange(side) + 0.5) / side
     image = torch.stack([ramp.expand(side, side), ramp[:, None].expand(side, side)])
     image = torch.cat([image, torch.ones(1, side, side)])
-    crops = Augmentation(smallest, mirror=True)(image.expand(20, 3, side, side), seeded(str(seed)))
+    crops = Augmentation(min_crop, mirror=True)(image.expand(20, 3, side, side), seeded(str(seed)))
     left, right = crops[:, 0, 8, 7], crops[:, 0, 8, 8]
     top, bottom = crops[:, 1, 7, 8], crops[:, 1, 8, 8]
     width, height = (right - left).abs() * side, (bottom - top) * side
     # Not stretched, never upside down, and no smaller than it may be.
     torch.testing.assert_close(width, height, atol=1e-4, rtol=0)
-    assert (width > smallest - 1e-4).all() and (width < 1 + 1e-4).all()
+    assert (width > min_crop - 1e-4).all() and (width < 1 + 1e-4).all()
     for centre in ((left + right) / 2, (top + bottom) / 2):
         assert (centre - width / 2 > -1e-4).all() and (centre + width / 2 < 1 + 1e-4).all()
     torch.testing.assert_close(crops[:, 2], torch.ones(20, side, side))

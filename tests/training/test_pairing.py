@@ -113,7 +113,7 @@ def epoch_of(pairing: Pairing, seed: int = 0) -> list[tuple[str, tuple[str, ...]
     return pairing.of_epoch(random.Random(seed))
 
 
-def test_an_epoch_has_every_pair_once_in_an_order_by_chance() -> None:
+def test_an_epoch_has_every_pair_once_in_random_order() -> None:
     pairing = Pairing([(name, (name,)) for name in NAMES])
     assert sorted(epoch_of(pairing)) == sorted(pairing.pairs)
     assert epoch_of(pairing) == epoch_of(pairing)
@@ -136,7 +136,7 @@ def test_captions_make_up_the_share_that_is_asked_for(share: float, captions: in
     assert {counts[pair] for pair in own} <= {captions // 8, -(-captions // 8)}
 
 
-def test_captions_are_drawn_anew_in_every_epoch_and_mixed_in() -> None:
+def test_captions_are_sampled_in_every_epoch_and_mixed_in() -> None:
     pairs = [(str(number), ("text",)) for number in range(4)]
     own = [(name, ("caption",)) for name in NAMES]
     pairing = Pairing(pairs, own, 0.5)

@@ -238,7 +238,7 @@ def test_equal_targets_are_not_negatives_whatever_else_is_an_answer(
         for reference, own in zip("ab", answers, strict=True)
     ]
     batch = batch_of(list(fuse(colours, 0, True, True).samples(0)), model, colours)
-    # METHOD.md section 3: j is left out of the denominator of i when their targets are equal.
+    # METHOD.md section 3: j is not in the denominator of i when their targets are equal.
     assert batch.groups[0] == batch.groups[1]
 
 

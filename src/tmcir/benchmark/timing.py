@@ -11,7 +11,7 @@ import torch
 from tmcir.benchmark.plan import Job
 from tmcir.evaluation.embedding import OWN_METHOD, find_images
 from tmcir.models import TMCIR, load
-from tmcir.models.baselines import METHODS
+from tmcir.models.baselines import UNTRAINED_METHODS
 
 QUERIES = 32
 _WARM_UP, _REPEATS = 3, 21
@@ -53,7 +53,7 @@ def _time(job: Job) -> ComposeTime:
     pixels = model.preprocess(find_images(dataset, [triplet.reference for triplet in triplets]))
     image = model.image_features(pixels)
     text = model.text_features([triplet.text for triplet in triplets])
-    compose = model.fuse if job.compose == OWN_METHOD else METHODS[job.compose]
+    compose = model.fuse if job.compose == OWN_METHOD else UNTRAINED_METHODS[job.compose]
     one = torch.zeros(1, dtype=torch.long, device=model.device)
     with torch.inference_mode():
         single_image, single_text = image.select(one), text.select(one)

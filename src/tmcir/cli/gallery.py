@@ -25,7 +25,7 @@ def index(
         Path | None, typer.Option(help="CSV with a row per photo, to filter by and to show.")
     ] = None,
     metadata_key: Annotated[
-        str | None, typer.Option(help="Its column that names the photos; found if left out.")
+        str | None, typer.Option(help="Its column that names the photos; found if not given.")
     ] = None,
     model: Annotated[
         str | None,
@@ -35,7 +35,7 @@ def index(
         bool, typer.Option("--prune", help="Remove photos that are not in the folder any more.")
     ] = False,
     title_column: Annotated[
-        str | None, typer.Option(help="Column with the products' titles; guessed if left out.")
+        str | None, typer.Option(help="Column with the products' titles; guessed if not given.")
     ] = None,
     link_column: Annotated[
         str | None, typer.Option(help="Column with the addresses of the products' pages.")
@@ -126,7 +126,7 @@ def remove(
 ) -> None:
     """Remove photos from a gallery for good; their files stay.
 
-    `tmcir index` leaves them out from now on, until `tmcir gallery restore`. Exits with code 1 if
+    `tmcir index` skips them from now on, until `tmcir gallery restore`. Exits with code 1 if
     an id is not in the gallery.
 
     \b

@@ -1,4 +1,4 @@
-"""Which images a folder holds, what of it is left out, and what could not be looked at."""
+"""The images of a folder, with what was skipped and what could not be read."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class ImageFolder:
         files: Image files, sorted by relative path.
         unreadable: (relative path, reason) of folders and files that could not be looked at: what
             is below them may be there all the same.
-        left_out: What else there is, and how often: ``.heic``, links out of the folder.
+        skipped: What else there is, and how often: ``.heic``, links out of the folder.
     """
 
     root: Path
     files: list[Path]
     unreadable: list[tuple[str, str]]
-    left_out: dict[str, int]
+    skipped: dict[str, int]
 
     def require_all(self) -> None:
         """Check that all of the folder could be looked at.
@@ -50,21 +50,21 @@ class ImageFolder:
             raise TMCIRError(f"{on_one_line(str(self.root / name))}: {reason}")
 
     @property
-    def left_out_note(self) -> str:
-        """One line about what is left out; empty where nothing is."""
-        kinds = sorted(self.left_out.items(), key=lambda pair: (-pair[1], pair[0]))
+    def skipped_note(self) -> str:
+        """One line about skipped files; empty where there are none."""
+        kinds = sorted(self.skipped.items(), key=lambda pair: (-pair[1], pair[0]))
         named = [f"{count:,} {_words(kind, count)}" for kind, count in kinds[:_NAMED_AT_MOST]]
         others = sum(count for _, count in kinds[_NAMED_AT_MOST:])
         if others:
             named.append(f"{others:,} of other kinds")
-        return f"left out: {', '.join(named)}" if named else ""
+        return f"skipped: {', '.join(named)}" if named else ""
 
 
 def scan_images(folder: str | Path, besides: Path | None = None) -> ImageFolder:
     """Look for image files in a folder and the folders below it.
 
     Files count by their ending (`EXTENSIONS`, any case). Hidden files and folders are ignored, and
-    links to folders and to files outside ``folder`` are left out: nothing is found twice, and a
+    links to folders and to files outside ``folder`` are skipped: nothing is found twice, and a
     link in an upload folder cannot publish the rest of the disk.
 
     Args:
@@ -83,7 +83,7 @@ def scan_images(folder: str | Path, besides: Path | None = None) -> ImageFolder:
     scan = _Scan(root, None if besides is None else besides.absolute())
     scan.look_into("")
     files = sorted(scan.files, key=lambda path: path.relative_to(root).as_posix())
-    return ImageFolder(root, files, sorted(scan.unreadable), dict(scan.left_out))
+    return ImageFolder(root, files, sorted(scan.unreadable), dict(scan.skipped))
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -109,7 +109,7 @@ class _Scan:
     besides: Path | None
     files: list[Path] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
 
     def look_into(self, place: str) -> None:
         """Look into a folder, given as a path below the root."""
@@ -145,18 +145,18 @@ class _Scan:
             path.stat()  # where a folder may be listed but not entered, this fails
             self.files.append(path)
         elif path.absolute() != self.besides:
-            self.left_out[path.suffix.lower()] += 1
+            self.skipped[path.suffix.lower()] += 1
 
     def _take_link(self, path: Path) -> None:
         try:
             target = path.resolve(strict=True)
         except (FileNotFoundError, RuntimeError):  # dangling, or a circle of links
-            self.left_out["link that leads nowhere"] += 1
+            self.skipped["link that leads nowhere"] += 1
             return
         if target.is_dir():
-            self.left_out["link to a folder"] += 1
+            self.skipped["link to a folder"] += 1
         elif not target.is_relative_to(self.root.resolve()):
-            self.left_out["link that leads out of the folder"] += 1
+            self.skipped["link that leads out of the folder"] += 1
         elif target.is_file():
             self._take(path)
 

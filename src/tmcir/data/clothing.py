@@ -93,7 +93,7 @@ class Clothing(Dataset):
             return self.training_triplets(0)
         generator = random.Random(f"clothing {self.seed}")
         found: dict[str, Triplet] = {}
-        for _ in range(50 * self.queries):  # bounded: a few photos have only so many queries
+        for _ in range(50 * self.queries):  # bounded: a few photos have few different queries
             if len(found) == self.queries or not self._references:
                 break
             triplet = self._triplet(generator.choice(self._references), generator)

@@ -100,7 +100,7 @@ class FashionProducts(Dataset):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of counts and reports must know: rows that are left out, by id."""
+        """Notes for readers of counts and reports: skipped rows, by id."""
         lost = [name for name in self.without_image if _split_of(name) == self.split]
         if not lost:
             return tuple(self._table_notes)
@@ -108,7 +108,7 @@ class FashionProducts(Dataset):
         rows = "row of styles.csv has" if len(lost) == 1 else "rows of styles.csv have"
         are = "is" if len(lost) == 1 else "are"
         return (
-            f"{len(lost):,} {rows} no photo and {are} left out:"
+            f"{len(lost):,} {rows} no photo and {are} skipped:"
             f" {', '.join(lost[:_MAX_NAMED])}{more}",
             *self._table_notes,
         )

@@ -76,7 +76,7 @@ class JSONLines(Dataset):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of counts must know: which files of the folder are not in the gallery."""
-        note = self._folder.left_out_note if self._everything else ""
+        note = self._folder.skipped_note if self._everything else ""
         return (note,) if note else ()
 
     def tasks(self, protocol: str | None = None) -> list[Task]:
@@ -183,7 +183,7 @@ def _select_split(path: Path, lines: list[tuple[Triplet, str | None]], split: st
     if not chosen:
         splits = {own for _, own in lines if own is not None}
         if not splits:
-            raise TMCIRError(f"{path}: no line has a 'split', so {split!r} cannot be told apart")
+            raise TMCIRError(f"{path}: no line has a 'split': {split!r} cannot be selected")
         raise unknown_choice(f"split of {path}", split, {*splits, ALL})
     return chosen
 

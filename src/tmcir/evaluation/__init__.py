@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tmcir.evaluation.embedding import Embeddings, embed
     from tmcir.evaluation.report import Part, Report
     from tmcir.evaluation.scoring import evaluate, evaluate_methods, score, validation_score
-    from tmcir.evaluation.submission import validate_submission, write_submission
+    from tmcir.evaluation.submission import check_submission, write_submission
     from tmcir.evaluation.tuning import score_weights
 
 __all__ = [
@@ -20,12 +20,12 @@ __all__ = [
     "Metric",
     "Part",
     "Report",
+    "check_submission",
     "embed",
     "evaluate",
     "evaluate_methods",
     "score",
     "score_weights",
-    "validate_submission",
     "validation_score",
     "write_submission",
 ]
@@ -42,7 +42,7 @@ _MODULES = {
     "Metric": "tmcir.evaluation.bootstrap",
     "Part": "tmcir.evaluation.report",
     "Report": "tmcir.evaluation.report",
-    "validate_submission": "tmcir.evaluation.submission",
+    "check_submission": "tmcir.evaluation.submission",
     "write_submission": "tmcir.evaluation.submission",
 }
 

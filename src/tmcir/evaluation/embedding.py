@@ -15,7 +15,7 @@ from torch import Tensor
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.progress import Progress
 from tmcir.data.dataset import Dataset, Task, Triplet, missing_images
-from tmcir.models.baselines import METHODS, Compose
+from tmcir.models.baselines import UNTRAINED_METHODS, Compose
 from tmcir.models.features import ImageFeatures, TextFeatures
 from tmcir.runs.prefetch import prefetch
 
@@ -95,7 +95,7 @@ def embed(
     if not model.composes_features:
         return _embed_whole(model, dataset, tasks, method, batch_size, progress)
     if compose is None:
-        compose = model.fuse if is_own(model, method) else METHODS[method]
+        compose = model.fuse if is_own(model, method) else UNTRAINED_METHODS[method]
     queries = _queries_by_reference(tasks)
     names = list(dict.fromkeys([*queries, *(name for task in tasks for name in task.gallery)]))
     dataset.prepare(progress)
@@ -182,8 +182,8 @@ def recompose(embeddings: Embeddings, tasks: Sequence[Task], method: str) -> Emb
     Raises:
         TMCIRError: The method is none of these, or an embedding is missing.
     """
-    if method not in METHODS:
-        raise unknown_choice("method to recompose by", method, METHODS)
+    if method not in UNTRAINED_METHODS:
+        raise unknown_choice("method to recompose by", method, UNTRAINED_METHODS)
     if embeddings.texts is None:
         raise TMCIRError("the embeddings lack those of the queries' texts")
     references = {triplet.id: triplet.reference for task in tasks for triplet in task.triplets}
@@ -193,7 +193,7 @@ def recompose(embeddings: Embeddings, tasks: Sequence[Task], method: str) -> Emb
     texts = TextFeatures(
         embeddings.texts, nothing, torch.zeros(nothing.shape[:2], dtype=torch.bool)
     )
-    composed = METHODS[method](ImageFeatures(images, nothing), texts)
+    composed = UNTRAINED_METHODS[method](ImageFeatures(images, nothing), texts)
     return replace(embeddings, queries=composed)
 
 
@@ -228,8 +228,8 @@ def is_own(model: TMCIR, method: str) -> bool:
     """
     if method in (OWN_METHOD, model.method):
         return True
-    if method not in METHODS:
-        raise unknown_choice("method", method, [OWN_METHOD, *METHODS])
+    if method not in UNTRAINED_METHODS:
+        raise unknown_choice("method", method, [OWN_METHOD, *UNTRAINED_METHODS])
     return False
 
 

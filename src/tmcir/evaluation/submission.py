@@ -96,7 +96,7 @@ def write_submission(embeddings: Embeddings, dataset: Dataset, folder: str | Pat
     """
     contents = build_submission(embeddings, dataset)
     for content in contents.values():
-        validate_submission(content, dataset)
+        check_submission(content, dataset)
     paths = [Path(folder) / name for name in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         write_text(path, json.dumps(content))
@@ -139,7 +139,7 @@ def require_gallery(dataset: Dataset) -> None:
         )
 
 
-def validate_submission(content: Submission, dataset: Dataset) -> None:
+def check_submission(content: Submission, dataset: Dataset) -> None:
     """Check that a file has the format of the test server.
 
     Every query must have a list, and nothing else may be there. Lists must have the right length
@@ -154,9 +154,9 @@ def validate_submission(content: Submission, dataset: Dataset) -> None:
         TMCIRError: Says what is wrong, and at which query.
     """
     if isinstance(dataset, CIRR):
-        _validate_cirr(content, dataset)
+        _check_cirr(content, dataset)
     elif isinstance(dataset, CIRCO):
-        _validate_circo(content, dataset)
+        _check_circo(content, dataset)
     else:
         raise TMCIRError(f"{dataset.name} has no test server: submissions are for cirr and circo")
 
@@ -180,7 +180,7 @@ def _rows(ranked: list[torch.Tensor]) -> list[list[int]]:
     return rows
 
 
-def _validate_cirr(content: Submission, dataset: CIRR) -> None:
+def _check_cirr(content: Submission, dataset: CIRR) -> None:
     metric = content.get("metric")
     if content.get("version") != CIRR_VERSION or metric not in (_RECALL, _RECALL_SUBSET):
         raise TMCIRError(
@@ -194,13 +194,13 @@ def _validate_cirr(content: Submission, dataset: CIRR) -> None:
         t.id: set(t.subset) if in_subset else everything - {t.reference} for t in task.triplets
     }
     length = SUBSET_LENGTH if in_subset else LENGTH
-    _validate_lists(lists, allowed, length, lambda value: isinstance(value, str))
+    _check_lists(lists, allowed, length, lambda value: isinstance(value, str))
 
 
-def _validate_circo(content: Submission, dataset: CIRCO) -> None:
+def _check_circo(content: Submission, dataset: CIRCO) -> None:
     everything = {int(name) for name in dataset.gallery} if dataset.complete else None
     allowed = {triplet.id: everything for triplet in dataset.triplets}
-    _validate_lists(
+    _check_lists(
         content,
         allowed,
         LENGTH,
@@ -208,7 +208,7 @@ def _validate_circo(content: Submission, dataset: CIRCO) -> None:
     )
 
 
-def _validate_lists(
+def _check_lists(
     lists: Submission,
     allowed: dict[str, Any],
     length: int,

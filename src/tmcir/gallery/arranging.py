@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tmcir.gallery.duplicates import deduplicate
 from tmcir.gallery.stores.base import Neighbours, Value
 
-#: Most photos that a sorted search sorts, the nearest ones.
+#: Maximum number of photos that a sorted search sorts: the nearest ones.
 SORTED_PHOTOS = 200
 #: Photos that it sorts however far they are from the query: a page of them.
 MINIMUM_SORTED = 24
@@ -33,7 +33,7 @@ class Arrangement:
     """How the photos near a query become a page of results.
 
     Attributes:
-        deduplicate: Show photos that show the same once; see `tmcir.gallery.duplicates`.
+        deduplicate: Merge near-duplicates; see `tmcir.gallery.duplicates`.
         group: Column whose values are shown once each, such as the article that several photos
             show. The nearest photo stands for its group; a photo whose value is empty is a group
             of its own.
@@ -57,7 +57,7 @@ class Tile:
 
     Attributes:
         position: Its place in the ranking.
-        duplicates: Places of photos that show the same.
+        duplicates: Places of its near-duplicates.
         grouped: Places of other photos of its group.
     """
 

@@ -22,7 +22,7 @@ MAXIMUM_LENGTH = 200
 MAXIMUM_ID = 4_096
 
 _ORDERED = ("<", "<=", ">", ">=")
-_LARGEST = 2**63 - 1
+_MAXIMUM_INTEGER = 2**63 - 1
 _NUMERIC = re.compile(r"[+-]?(\d{1,30}|\d{1,30}\.\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.I)
 
 
@@ -107,7 +107,7 @@ def _integer(column: str, value: object) -> str:
     value = _parsed(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MAXIMUM_INTEGER:
         raise _wrong(column, value, "a whole number of at most 64 bits")
     return str(value)
 

@@ -1,4 +1,4 @@
-"""Near-duplicates among hits: of photos that show the same, only the best hit is kept."""
+"""Near-duplicates among hits: only the best hit of each set is kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from tmcir.gallery.stores.base import Neighbours, Value
 
-#: Minimum cosine of two photos that show the same. Not sufficient: a model that gives all shirts
+#: Minimum cosine of two near-duplicates. Not sufficient: a model that gives all shirts
 #: nearly equal vectors would merge them all.
 SAME_VECTOR = 0.98
 #: Minimum correlation of their pixels at 16 x 16. Resized and recompressed copies of product photos

@@ -144,7 +144,7 @@ def move(
     """Move queries towards and away from terms and examples, as Rocchio's feedback does.
 
     q' = normalise(q + sum_i w_i t_i + 0.75 mean(more_like) - 0.25 mean(less_like)), where every
-    vector is a unit vector and q is left out of a query without image and text. The weights of
+    vector is a unit vector and q is absent from a query without image and text. The weights of
     examples are the usual ones: an example weighs less than the query, and a counter-example less
     than an example.
     Source: Rocchio 1971; Manning, Raghavan and Schuetze, Introduction to Information Retrieval,

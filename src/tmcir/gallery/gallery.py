@@ -216,7 +216,7 @@ class Gallery:
     def remove(self, ids: Iterable[str]) -> int:
         """Remove photos from the gallery for good; their files stay.
 
-        `add` leaves them out from now on, until `restore` asks them back.
+        `add` skips them from now on, until `restore`.
 
         Returns:
             How many were removed; ids that are not there are ignored.
@@ -247,13 +247,13 @@ class Gallery:
         return set() if stored is None else set(parse_json(stored, where, list[str]))
 
     def restore(self, ids: Iterable[str] | None = None) -> int:
-        """Ask removed photos back: the next `add` of their files takes them in again.
+        """Undo `remove`: the next `add` indexes these photos again.
 
         Args:
             ids: Their ids; None for all of them.
 
         Returns:
-            How many will be taken in again; ids that were not removed are ignored.
+            How many will be indexed again; ids that were not removed are ignored.
 
         Raises:
             TMCIRError: There is no gallery, or it cannot be written.
@@ -271,7 +271,7 @@ class Gallery:
     def roles(self) -> Roles:
         """Return which columns name a product, lead to it, price it and hold its photos together.
 
-        Columns that `add` was told; guessed from names and values where it was not.
+        Columns given to `add`; the others are guessed from names and values.
 
         Raises:
             TMCIRError: There is no gallery.
@@ -354,7 +354,7 @@ class Gallery:
         return sample(self._store, self._model.embedding_size, count, seed)
 
     def items(self, names: Sequence[str]) -> list[Item]:
-        """Return photos by their ids; ids that are not there are left out.
+        """Return photos by their ids; unknown ids are skipped.
 
         Raises:
             TMCIRError: There is no gallery.
@@ -533,7 +533,7 @@ class Gallery:
             k: How many results.
             where: SQL condition on ids and metadata.
             offset: Results to skip before the first.
-            deduplicate: Show photos that show the same once.
+            deduplicate: Merge near-duplicates.
             group: Metadata column whose values are shown once each.
             sort: Sort the relevant photos by a column, at most
                 `tmcir.gallery.arranging.SORTED_PHOTOS`, and return no others.

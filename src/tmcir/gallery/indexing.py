@@ -34,8 +34,8 @@ class AddReport:
         removed: Photos that are no longer in the folder and were pruned.
         skipped: (id, reason) of each photo that could not be read. One that was in the gallery
             before keeps its last valid vector.
-        notes: One line each for what of the folder is left out, for what was matched in the
-            metadata, and for its errors.
+        notes: One line each for files skipped, for names matched in another spelling, and for
+            errors of the metadata.
         seconds: Wall-clock time.
     """
 

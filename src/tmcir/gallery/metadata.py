@@ -38,7 +38,7 @@ def read_metadata(
     How rows are read and joined: see `tmcir.core.tables.read_table` and
     `tmcir.gallery.joining.join`. A column whose values are all numbers (``NaN``, ``n/a``, ``-`` and
     the like count as empty) is one of numbers, any other is text. A column without any value is
-    left out: a later table may say what it holds.
+    skipped: a later table may define its kind.
 
     Args:
         path: The CSV. Its first line names the columns.

@@ -50,7 +50,7 @@ class FoundPhotos:
     Attributes:
         photos: The photos.
         skipped: (name, reason) of what is no photo, or could not be looked at.
-        notes: One line about what is left out of a folder.
+        notes: One line about the files that are skipped in a folder.
         root: The folder; None for a list of files.
         unreadable: Relative paths of folders and files that could not be looked at.
     """
@@ -100,7 +100,7 @@ def find_photos(
         named = [Photo(path.relative_to(root).as_posix(), path) for path in folder.files]
         kept, skipped = _named_once(named)
         notes = [] if folder.files else [no_images(root)]
-        notes += [folder.left_out_note] if folder.left_out else []
+        notes += [folder.skipped_note] if folder.skipped else []
         unreadable = frozenset(name for name, _ in folder.unreadable)
         return FoundPhotos(kept, [*folder.unreadable, *skipped], notes, root, unreadable)
     kept, skipped = _named_once([Photo(Path(path).name, Path(path)) for path in photos])

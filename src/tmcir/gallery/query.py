@@ -13,15 +13,15 @@ from tmcir.gallery.stores.base import is_text
 
 ImageSource = str | Path | Image.Image
 
-#: Longest query text, in characters.
+#: Maximum length of a query text, in characters.
 MAXIMUM_TEXT = 2_000
-#: Most photos that a query can name as examples, of either kind.
+#: Maximum number of examples of a query, of either kind.
 MAXIMUM_EXAMPLES = 32
-#: Most terms of a query.
+#: Maximum number of terms of a query.
 MAXIMUM_TERMS = 16
-#: Largest weight of a term, by its amount.
+#: Maximum absolute weight of a term.
 MAXIMUM_WEIGHT = 10
-#: Weight of what a query is to be without.
+#: Weight of a term that the results should not have (`--not`).
 WITHOUT_WEIGHT = -0.5
 
 

@@ -20,7 +20,7 @@ class Hit:
         id: The photo's path relative to the folder that was added.
         path: Absolute path of the photo when it was added.
         metadata: Its metadata by column.
-        duplicates: Ids of lower hits that show the same and were merged into this one.
+        duplicates: Ids of lower hits that are near-duplicates, merged into this one.
         grouped: Ids of lower hits of the same group, which this one stands for.
     """
 

@@ -39,7 +39,7 @@ def find_page(
     found = store.nearest(vector, offset + k, where)
     rows = store.rows(found.ids[offset:])
     places = range(offset, len(found.ids))
-    # those that were removed since are left out
+    # skips photos that were removed since
     return [
         _hit(found, Tile(place), place + 1, rows) for place in places if found.ids[place] in rows
     ]
@@ -96,7 +96,7 @@ def sample(store: Store, size: int, count: int, seed: int) -> list[str]:
     Args:
         store: The gallery's store.
         size: D, numbers a vector.
-        count: At most so many.
+        count: Maximum number of ids.
         seed: Of the random generator.
     """
     random = np.random.default_rng(seed).standard_normal((2 * count, size))

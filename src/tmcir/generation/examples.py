@@ -59,7 +59,7 @@ class NearestTargets:
     """Chooses targets that look like the reference, so that an edit changes what the text asks.
 
     Any two photos of a catalogue differ in far more than a modification text says. Among the right
-    answers of a triplet the nearest in the joint space differ least.
+    answers of a triplet the one nearest to the reference in the joint space differs in little else.
 
     Args:
         names: The images that edits may be between.

@@ -17,7 +17,7 @@ from tmcir.generation.recipe import FilterSettings
 from tmcir.models.tmcir import TMCIR
 
 _FULL_CHROMA = 250  # grey levels between the strongest and the weakest channel
-_ROUNDING = 1e-5  # largest difference of one image's embeddings in two batches
+_ROUNDING = 1e-5  # maximum difference of one image's embeddings in two batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from tmcir.core.errors import TMCIRError, first_line, unknown_choice
 from tmcir.core.json_files import read_json
 from tmcir.core.shipped import MODEL_INDEX, is_shipped, shipped_folder, shipped_names
 from tmcir.models.encoders import is_encoder, load_encoder
-from tmcir.models.storage import FORMATS
+from tmcir.models.storage import FORMAT
 from tmcir.models.tmcir import TMCIR
 
 
@@ -39,7 +39,7 @@ def load(source: str | Path, device: str | torch.device | None = None) -> TMCIR:
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     config = _read_config(str(source))
-    if config.get("format") in FORMATS:
+    if config.get("format") == FORMAT:
         model = TMCIR.from_pretrained(source)
     elif not is_encoder(config) and _has_file(str(source), "modules.json"):
         from tmcir.models.composed import ComposedModel

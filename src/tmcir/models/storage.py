@@ -23,14 +23,12 @@ from transformers import AutoTokenizer
 from tmcir.core.errors import TMCIRError, first_line
 from tmcir.core.files import LFS_POINTER, staged_directory, write_text
 from tmcir.core.json_files import read_json
-from tmcir.models import format_2
 from tmcir.models.encoders import Encoder, encoder_class
 
 if TYPE_CHECKING:
     from tmcir.models.tmcir import TMCIR
 
 FORMAT = "tmcir-3"
-FORMATS = (FORMAT, format_2.FORMAT)
 CONFIG, PREPROCESSOR, WEIGHTS, CARD = (
     *("config.json", "preprocessor_config.json"),
     *("model.safetensors", "README.md"),
@@ -91,14 +89,12 @@ def read_parts(folder: Path) -> Parts:
         TMCIRError: It is no model directory, or a file of it is damaged.
     """
     config = read_json(folder / CONFIG)
-    if config.get("format") not in FORMATS:
+    if config.get("format") != FORMAT:
         raise TMCIRError(f"{folder / CONFIG}: not a TMCIR model ({FORMAT})")
     tokenizers = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
     if not any(any(folder.glob(name)) for name in tokenizers):
         raise TMCIRError(f"{folder / tokenizers[0]}: no such file")
     try:
-        if config["format"] == format_2.FORMAT:
-            config = format_2.upgrade_config(config)
         encoder, method = dict(config["encoder"]), dict(config["method"])
         card = folder / CARD
         return Parts(
@@ -132,7 +128,7 @@ def load_weights(model: TMCIR, path: Path) -> None:
         if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
             raise TMCIRError(f"{path}: is a Git LFS pointer: `git lfs pull` brings the weights")
     try:
-        model.load_state_dict(format_2.upgrade_weights(load_file(path)))
+        model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise TMCIRError(f"{path}: cannot load the weights: {first_line(error)}") from None
 

@@ -76,7 +76,7 @@ class TMCIR(
         encoder: The towers.
         method: How queries are composed, see ``tmcir.models.methods``: adaptive token fusion, one
             of its baselines, or a composer of one's own.
-        settings: The method's settings; those left out have their defaults.
+        settings: The method's settings; the others have their defaults.
         name: What reports call the model.
 
     Attributes:

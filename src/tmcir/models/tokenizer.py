@@ -30,7 +30,7 @@ def train_tokenizer(
 
     Args:
         texts: The training texts.
-        vocabulary_size: Most tokens, the 256 bytes and the three special ones included.
+        vocabulary_size: Maximum number of tokens, with the 256 bytes and the three special ones.
         text_length: Longest sequence, start and end token included; longer texts are cut.
 
     Returns:

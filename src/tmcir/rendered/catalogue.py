@@ -208,7 +208,7 @@ class RenderedCatalogue(Dataset):
         return self._queries[triplet_id][1]
 
     def cluster_of(self, triplet: Triplet) -> str:
-        """Return the target's garment: its photos show the same."""
+        """Return the target's garment, which all its photos show."""
         return str(self.garment_of(triplet.target or triplet.reference))
 
     def can_judge(self, name: str) -> bool:

@@ -90,7 +90,7 @@ def draw_photos(
         raise TMCIRError(
             "the processes that draw pictures ended: a script that draws many must keep its code"
             " under `if __name__ == '__main__':`, because each process imports the script; or the"
-            " machine has too little memory for so many processes"
+            " machine has too little memory for this many processes"
         ) from None
 
 

@@ -59,7 +59,7 @@ async def opened_form(
             raise _invalid("image: send a file, not a text or an address")
         query = _only(form, "query")
         content = await query.read() if isinstance(query, UploadFile) else query.encode()
-        yield image, _validated(model, _parse(content, "query: "))
+        yield image, _parsed(model, _parse(content, "query: "))
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ async def _form(request: Request) -> AsyncIterator[FormData]:
         await form.close()
 
 
-def _validated(model: type[RequestT], content: Any) -> RequestT:
+def _parsed(model: type[RequestT], content: Any) -> RequestT:
     try:
         return model.model_validate(content)
     except ValidationError as error:

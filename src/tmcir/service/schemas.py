@@ -22,11 +22,11 @@ from tmcir.gallery.query import (
 from tmcir.gallery.stores.base import ColumnKind
 from tmcir.gallery.turns import MAXIMUM_TURNS
 
-#: Most results of a page.
+#: Maximum number of results of a page.
 MAXIMUM_K = 100
-#: Furthest that paging goes.
+#: Maximum offset of paging.
 MAXIMUM_OFFSET = 10_000
-#: Most values of a column that are listed.
+#: Maximum number of listed values of a column.
 MAXIMUM_FACET_VALUES = 100
 
 

@@ -42,9 +42,9 @@ from tmcir.service.worker import BusyError, ClosedError, Done, Worker
 
 T = TypeVar("T")
 
-#: Most photos that `Searcher.sample` returns.
+#: Maximum number of photos that `Searcher.sample` returns.
 MAXIMUM_SAMPLE = 48
-#: Most columns that `Searcher.summaries` returns.
+#: Maximum number of columns that `Searcher.summaries` returns.
 MAXIMUM_FACETS = 200
 
 
@@ -259,7 +259,7 @@ class Searcher:
         where: str | None,
         request: SearchRequest,
     ) -> tuple[list[Hit], int | None]:
-        """Find a page without the reference, what was rejected, and other photos of either.
+        """Find a page without the reference, the rejected photos, and other photos of either.
 
         These are excluded here and not by the filter, which would make every search a filtered one.
         So an offset counts them, and the next page begins where this one ends.

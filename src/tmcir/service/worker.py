@@ -31,7 +31,7 @@ class Embedder(Protocol):
 
 
 class BusyError(Exception):
-    """As many queries are waiting as may wait."""
+    """The queue is full."""
 
 
 class ClosedError(Exception):

@@ -16,7 +16,7 @@ from tmcir.training.stages import make_stages
 
 
 def check_run(recipe: Recipe) -> None:
-    """Check that a run could start and finish, as far as can be told before it.
+    """Check that a run can start and finish, before it starts.
 
     Raises:
         TMCIRError: Names everything that is missing or does not fit.

@@ -34,15 +34,15 @@ class Pairing:
     caption_share: float = 0.0
     files: Mapping[str, Path] = field(default_factory=dict)
 
-    def of_epoch(self, chance: random.Random) -> list[Pair]:
+    def of_epoch(self, generator: random.Random) -> list[Pair]:
         """Return the pairs of an epoch in random order."""
         share = self.caption_share
         count = round(len(self.pairs) * share / (1 - share))
-        drawn: list[Pair] = []
-        while len(drawn) < count:  # each caption once before any comes twice
-            drawn += chance.sample(self.captions, len(self.captions))
-        mixed = [*self.pairs, *drawn[:count]]
-        return chance.sample(mixed, len(mixed))
+        sampled: list[Pair] = []
+        while len(sampled) < count:  # each caption once before any comes twice
+            sampled += generator.sample(self.captions, len(self.captions))
+        mixed = [*self.pairs, *sampled[:count]]
+        return generator.sample(mixed, len(mixed))
 
 
 def make_pairing(
@@ -53,7 +53,7 @@ def make_pairing(
     Args:
         settings: Which.
         dataset: The training split.
-        skip: Images to leave out.
+        skip: Images to skip.
 
     Raises:
         TMCIRError: The dataset has no captions, or the pseudo-targets are not there, are none, or

@@ -257,7 +257,7 @@ class TuneSettings(Settings):
 
 
 class Stages(Settings):
-    """The stages to train, in this order; one left out is skipped."""
+    """The stages to train, in this order; those that a recipe does not name are skipped."""
 
     align: AlignSettings | None = Field(default=None, description="Stage 1.")
     invert: InvertSettings | None = Field(

@@ -116,7 +116,7 @@ def invert(
         dataset: Gives all images of its split; no text of it is read.
         seed: Fixes the order.
         symmetric: Both directions of the loss, as in the paper.
-        skip: Images to leave out.
+        skip: Images to skip.
     """
     names = [name for name in dataset.image_names() if name not in skip]
 
@@ -153,7 +153,7 @@ def fuse(
         seed: Fixes the order, and the pairs where the dataset samples them.
         symmetric: Both directions of the loss.
         reference_as_negative: Whether the reference is one more negative of its own query.
-        skip: Images to leave out; queries that name one are skipped.
+        skip: Images to skip, with every query that names one.
         subset_negatives: Number of members of a query's image set (CIRR) that are further
             negatives of it, sampled per step.
         caption_weight: Weight of a symmetric InfoNCE between the targets and their captions, which

@@ -1,4 +1,4 @@
-"""CLIPs that were trained on the sum of raw embeddings, told by their ``auto_map``."""
+"""CLIPs that were trained on the sum of raw embeddings, known by their ``auto_map``."""
 
 from __future__ import annotations
 

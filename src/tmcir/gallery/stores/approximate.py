@@ -11,7 +11,7 @@ from tmcir.core.errors import TMCIRError
 from tmcir.gallery.stores.base import Neighbours, Store, as_matrix, unit
 from tmcir.gallery.stores.exact import ROUNDING
 
-#: Candidates (ids, and vectors [C, D]) of a search for so many; fewer mean that there are no more.
+#: Maps a number C to that many candidates (ids, and vectors [C, D]); fewer: there are no more.
 Fetch = Callable[[int], tuple[Sequence[str], NDArray[np.float32]]]
 
 #: How many candidates searches ask for, one after the other, until there are enough.

@@ -196,7 +196,7 @@ class Store(ABC):
 
     @abstractmethod
     def values(self, column: str) -> dict[Value, int]:
-        """Return how many rows have each value of a metadata column; empty cells are left out."""
+        """Return how many rows have each value of a metadata column; empty cells do not count."""
 
     @abstractmethod
     def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Value]]:

@@ -56,8 +56,8 @@ def nearest(
     if k == 0:
         return np.empty(0, np.intp), np.empty(0, np.float64)
     rough = rows @ query  # [N]
-    least = np.partition(rough, len(rough) - k)[len(rough) - k]  # the k-th largest
-    candidates = np.flatnonzero(rough >= least - ROUNDING)  # [C], ascending
+    kth = np.partition(rough, len(rough) - k)[len(rough) - k]  # the k-th largest
+    candidates = np.flatnonzero(rough >= kth - ROUNDING)  # [C], ascending
     scores = (rows[candidates].astype(np.float64) * query.astype(np.float64)).sum(axis=1)  # [C]
     order = np.argsort(-scores, kind="stable")[:k]
     return positions[candidates[order]], scores[order]

@@ -58,7 +58,7 @@ _BATCH = 1_000
 #: the effort of a plain search one in thirteen of the results is missed where it keeps 10 %.
 _EFFORT, _FILTERED_EFFORT, _LONGEST_EFFORT = 4, 16, 32_768
 _SECONDS = 30.0
-_TEXT = 65_535  # bytes, the most that Milvus takes
+_TEXT = 65_535  # bytes, the maximum of Milvus
 _ARROW: dict[ColumnKind, pa.DataType] = {
     "integer": pa.int64(),
     "number": pa.float64(),

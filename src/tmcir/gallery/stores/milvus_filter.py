@@ -54,7 +54,7 @@ def translate(where: str, columns: Mapping[str, ColumnKind]) -> str:
         return _Translator(columns).condition(tree, negated=False)
     except (SqlglotError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else None
-        raise _refused(where, reason or first_line(error)) from None
+        raise _rejected(where, reason or first_line(error)) from None
 
 
 class _Translator:
@@ -86,7 +86,7 @@ class _Translator:
             return self._existing(name, f"{field} like {pattern}", negated)
         if type(node) in _COMPARISONS:
             return self._comparison(node, negated)
-        raise _refused(node.sql(), "Milvus has nothing like it")
+        raise _rejected(node.sql(), "Milvus has nothing like it")
 
     def _comparison(self, node: sql.Expression, negated: bool) -> str:
         operator, left, right = _COMPARISONS[type(node)], node.this, node.expression
@@ -103,7 +103,7 @@ class _Translator:
 
     def _one_of(self, node: sql.In, negated: bool) -> str:
         if not node.expressions:
-            raise _refused(node.sql(), "IN takes a list of values")
+            raise _rejected(node.sql(), "IN takes a list of values")
         word = " and " if negated else " or "
         each = (self._compare(node.this, "==", value, negated) for value in node.expressions)
         return f"({word.join(each)})"
@@ -115,7 +115,7 @@ class _Translator:
 
     def _null(self, node: sql.Is, negated: bool) -> str:
         if not isinstance(node.expression, sql.Null):
-            raise _refused(node.sql(), "only IS NULL and IS NOT NULL are known")
+            raise _rejected(node.sql(), "only IS NULL and IS NOT NULL are known")
         name, field = self._column(node.this)
         if name in FIELDS:
             return 'id != ""' if negated else 'id == ""'
@@ -129,7 +129,7 @@ class _Translator:
 
     def _column(self, node: sql.Expression) -> tuple[str, str]:
         if not isinstance(node, sql.Column):
-            raise _refused(node.sql(), "Milvus compares a column with a value, and nothing else")
+            raise _rejected(node.sql(), "Milvus compares a column with a value, and nothing else")
         name = self._names.get(node.name.lower())
         if name is None:
             raise unknown_choice("filter column", node.name, self._kinds)
@@ -140,9 +140,9 @@ class _Translator:
         negative = isinstance(node, sql.Neg)
         literal = node.this if negative else node
         if not isinstance(literal, sql.Literal):
-            raise _refused(node.sql(), "Milvus compares a column with a value, and nothing else")
+            raise _rejected(node.sql(), "Milvus compares a column with a value, and nothing else")
         if literal.is_string is not (kind == "text") or (negative and kind == "text"):
-            raise _refused(node.sql(), f"column {name!r} holds {kind} values")
+            raise _rejected(node.sql(), f"column {name!r} holds {kind} values")
         if kind == "text":
             return json.dumps(literal.this, ensure_ascii=False)
         number = float(literal.this) if kind == "number" else _whole(node, literal.this)
@@ -153,9 +153,9 @@ def _whole(node: sql.Expression, digits: str) -> int:
     try:
         return int(digits)
     except ValueError:
-        raise _refused(node.sql(), "the column holds whole numbers") from None
+        raise _rejected(node.sql(), "the column holds whole numbers") from None
 
 
-def _refused(where: str, reason: str) -> QueryError:
+def _rejected(where: str, reason: str) -> QueryError:
     shown = where if len(where) <= 120 else f"{where[:117]}..."
     return QueryError(f"the filter {shown!r} cannot be used on Milvus: {reason}")

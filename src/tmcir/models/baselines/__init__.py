@@ -1,11 +1,11 @@
 """What TMCIR is compared with: a file a method, each from its paper, over the same towers."""
 
 from tmcir.models.baselines.untrained import (
-    METHODS,
+    UNTRAINED_METHODS,
     Compose,
     image_only,
     normalised_sum,
     text_only,
 )
 
-__all__ = ["METHODS", "Compose", "image_only", "normalised_sum", "text_only"]
+__all__ = ["UNTRAINED_METHODS", "Compose", "image_only", "normalised_sum", "text_only"]

@@ -28,7 +28,7 @@ def normalised_sum(image: ImageFeatures, text: TextFeatures) -> Tensor:
     return functional.normalize(image.pooled + text.pooled, dim=-1)
 
 
-METHODS: dict[str, Compose] = {
+UNTRAINED_METHODS: dict[str, Compose] = {
     "image": image_only,
     "text": text_only,
     "sum": normalised_sum,

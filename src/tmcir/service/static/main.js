@@ -17,7 +17,7 @@ import {
   readState,
   recall,
   setBalance,
-  startAnew,
+  startAgain,
   state,
   undo,
   update,
@@ -52,7 +52,7 @@ function listenToButtons() {
   });
   onClick("new", () => {
     findInput("text").value = findInput("without").value = "";
-    startAnew();
+    startAgain();
     find("text").focus();
   });
   onClick("share", share);

@@ -114,7 +114,7 @@ export const isFiltered = () =>
   Object.keys(state.filters).length + Object.keys(state.ranges).length > 0;
 
 export const clearFilters = () => update({ filters: {}, ranges: {}, deduplicate: false });
-export const startAnew = () => update({ turns: [], ...UNFILTERED });
+export const startAgain = () => update({ turns: [], ...UNFILTERED });
 export const undo = () => update({ turns: state.turns.slice(0, -1) });
 
 /** @param {Turn} turn */
