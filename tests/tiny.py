@@ -1,4 +1,4 @@
-"""A tiny catalogue and a tiny model, drawn and built from nothing in the tests that need them."""
+"""A tiny catalogue and a tiny model, drawn and built from scratch in the tests that need them."""
 
 from __future__ import annotations
 

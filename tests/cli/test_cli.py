@@ -247,5 +247,5 @@ def test_a_command_names_the_extra_that_it_needs(
     )
     assert found.returncode == 2 and found.stderr.count("\n") == 1
     assert found.stderr.startswith(f"error: {package} is not installed: `")
-    assert f'[{extra}]"` brings it' in found.stderr
+    assert f'[{extra}]"` installs it' in found.stderr
     assert list(tmp_path.iterdir()) == []

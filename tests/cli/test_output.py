@@ -169,7 +169,7 @@ def test_pip_is_that_of_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(sys, "executable", str(path.parent / "python"))
-    assert runnable("`pip install x` brings it") == "`.venv/bin/pip install x` brings it"
+    assert runnable("`pip install x` installs it") == "`.venv/bin/pip install x` installs it"
 
 
 def test_an_error_is_printed_with_a_command_that_works(

@@ -126,7 +126,7 @@ def test_gallery_info_remove_export_and_prune(
     assert run("index", "shop", "photos", "--prune") == 0
     assert "(0 added, 0 updated, 18 unchanged, 1 removed, 1 skipped)" in capsys.readouterr().out
     assert run("gallery", "restore", "shop", "001.png", "none") == 0
-    assert "shop: 1 asked back; run `tmcir index`" in capsys.readouterr().out
+    assert "shop: 1 restored; run `tmcir index`" in capsys.readouterr().out
     assert run("index", "shop", "photos") == 0
     assert "(1 added, 0 updated, 18 unchanged, 1 skipped)" in capsys.readouterr().out
 
@@ -152,7 +152,7 @@ def test_a_moved_model_is_named_again(shop: Path, capsys: pytest.CaptureFixture[
         (["search", "shop", "--image", "none.jpg"], "none.jpg: no such file"),
         (["search", "shop", "--image", "styles.csv"], "styles.csv: not an image"),
         (["search", "shop", "--text", "x", "--html", "photos"], "photos: cannot be written"),
-        (["index", "new", "photos"], "say with --model which model to use"),
+        (["index", "new", "photos"], "pass it with --model"),
         (["index", "new", "none", "--model", "model"], "none: no such folder"),
         (["index", "shop", "photos", "--metadata", "none.csv"], "none.csv: no such file"),
         (

@@ -293,7 +293,7 @@ def test_a_removed_photo_stays_removed_until_it_is_asked_back(tmp_path: Path, ph
     again = Gallery.open(tmp_path / "shop", FakeModel())
     report = again.add(photos, prune=True)
     assert counts(report) == (0, 0, 18, 0) and report.removed == 0 and len(again) == 18
-    assert report.notes == ["2 removed photos stay removed; `tmcir gallery restore` asks them back"]
+    assert report.notes == ["2 removed photos stay removed; `tmcir gallery restore` restores them"]
     assert again.removed() == {"001.png", "shoes/000.png"}
     assert again.restore(["001.png", "002.png"]) == 1
     assert counts(again.add(photos)) == (1, 0, 18, 0)
@@ -663,7 +663,7 @@ def test_a_gallery_loads_the_model_that_it_remembers(
     assert Gallery.open(tmp_path / "shop").search(item="001.png", k=1)[0].id == "001.png"
     assert loaded == [str(tmp_path / "model")]
     (tmp_path / "model").rmdir()
-    with pytest.raises(TMCIRError, match=r"its model has left .*model; say with --model where"):
+    with pytest.raises(TMCIRError, match=r"its model is no longer at .*model; pass its new place"):
         Gallery.open(tmp_path / "shop")
     with pytest.raises(TMCIRError, match="there is no gallery; make one with `tmcir index"):
         Gallery.open(tmp_path / "none")

@@ -137,9 +137,9 @@ def test_the_page_says_why(hits: list[Hit], tmp_path: Path) -> None:
     assert "more like b.png" in words and "less like c.png, d.png" in words
     stored = {"a.png": (tmp_path / "a.png").read_bytes()}
     again = render_page(hits, Query(item="a.png", text="in blue"), None, stored, explanation)
-    assert again.count("How the query came about") == own.count("How the query came about") == 2
+    assert again.count("How the query was composed") == own.count("How the query was composed") == 2
     gone = render_page(hits, Query(item="a.png", text="in blue"), None, {}, explanation)
-    assert "How the query came about" not in gone
+    assert "How the query was composed" not in gone
 
 
 def test_stored_thumbnails_stand_in_for_photos_that_are_gone(tmp_path: Path) -> None:

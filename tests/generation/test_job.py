@@ -501,7 +501,7 @@ def test_a_shard_is_at_work_in_one_process_at_a_time(make: Make) -> None:
         assert make(shard=(2, 2), limit=3).made == 3
 
     folder = make(shard=(1, 2), limit=3, progress=meanwhile).folder
-    assert said == [f"{folder}: shard 1/2 is at work in another process"]
+    assert said == [f"{folder}: another process is running shard 1/2"]
     assert len(rows_of(folder)) == 6
 
 

@@ -1,4 +1,4 @@
-"""Every pipeline that edits, with a few thousand random weights, built from nothing."""
+"""Every pipeline that edits, with a few thousand random weights, built from scratch."""
 
 from __future__ import annotations
 

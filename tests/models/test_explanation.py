@@ -149,7 +149,7 @@ def test_the_command_explains_a_model_s_query(
     assert sum(str(image["alt"]).startswith("Result ") for image in images) == 9
     # A page of search results tells the same.
     assert run("search", shop, *query, "--html", page) == 0
-    assert "How the query came about" in Path(page).read_text()
+    assert "How the query was composed" in Path(page).read_text()
 
 
 @pytest.mark.parametrize(

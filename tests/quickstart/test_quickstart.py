@@ -88,7 +88,7 @@ def test_leaves_a_model_a_gallery_and_a_page(undisturbed: QuickstartReport) -> N
     value, low, high = undisturbed.gain
     assert value == pytest.approx(after - before, abs=1e-4) and low <= value <= high
     assert load(undisturbed.model).method == "tmcir"
-    assert page.count("How the query came about") >= 3
+    assert page.count("How the query was composed") >= 3
     assert "http" not in page.replace("http-equiv", "")
     assert page.count("data:image/") >= 3 * 6
 

@@ -45,7 +45,7 @@ def run_benchmark(
 
     Raises:
         TMCIRError: The recipe does not fit its base or its data, the folder holds another
-            benchmark's cells, or another process is at work in it.
+            benchmark's cells, or another process is running in it.
     """
     chosen = benchmark.choose(cells) if cells else benchmark.cells
     seeds = tuple(seeds) or benchmark.seeds

@@ -32,7 +32,7 @@ class Command(TyperCommand):
 
 
 class ResumableCommand(Command):
-    """A command that finds its finished work when it is run again."""
+    """A command that resumes when it is run again."""
 
     stopped = "stopped; the same command resumes"
 

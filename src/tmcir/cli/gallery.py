@@ -158,7 +158,7 @@ def restore(
     model: GalleryModel = None,
     as_json: Json = False,
 ) -> None:
-    """Ask removed photos back: the next `tmcir index` takes them in again.
+    """Restore removed photos: the next `tmcir index` adds them again.
 
     \b
     Example:
@@ -168,7 +168,7 @@ def restore(
     if as_json:
         print_json({"restored": restored})
     else:
-        typer.echo(f"{gallery}: {restored:,} asked back; run `tmcir index` to take them in")
+        typer.echo(f"{gallery}: {restored:,} restored; run `tmcir index` to index them again")
 
 
 def export(
@@ -208,7 +208,7 @@ def open_gallery(
     if model is None or not create:  # before a model is loaded, which takes seconds
         stored = Gallery.read_model(uri)
         if stored is None and create:
-            raise TMCIRError(f"{uri}: say with --model which model to use")
+            raise TMCIRError(f"{uri}: pass it with --model")
         if stored is None:
             raise TMCIRError(
                 f"{uri}: there is no gallery; make one with `tmcir index {uri} PHOTOS`"

@@ -1,4 +1,4 @@
-"""What commands print: lines for a person, JSON for programs, and commands to type next."""
+"""Output of commands: lines for people, JSON for programs, and the next commands."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import typer
 
 
 def make_encodable() -> None:
-    """Let stdout escape what its encoding lacks (on Windows a pipe is cp1252), not raise."""
+    """Escape characters that stdout's encoding lacks (a pipe on Windows is cp1252)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def print_json(content: Any) -> None:
-    """Print content of JSON's kinds (paths as text) as the only output of a command."""
+    """Print a JSON value (paths as text) as the only output of a command."""
     encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
     typer.echo(json.dumps(content, indent=2, ensure_ascii=encoding != "utf8", default=_as_text))
 

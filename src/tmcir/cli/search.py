@@ -34,21 +34,22 @@ def search(
         str | None, typer.Option(help="Id of a photo of the gallery, in place of --image.")
     ] = None,
     more_like: Annotated[
-        list[str] | None, typer.Option(help="Id of a photo to be more like; may be given again.")
+        list[str] | None, typer.Option(help="Id of a photo to move towards; may be repeated.")
     ] = None,
     term: Annotated[
         list[str] | None,
-        typer.Option(help="Further text with a weight, as TEXT:WEIGHT; may be given again."),
+        typer.Option(help="Further text with a weight, as TEXT:WEIGHT; may be repeated."),
     ] = None,
     without: Annotated[
-        list[str] | None, typer.Option("--not", help="Text to be without; may be given again.")
+        list[str] | None,
+        typer.Option("--not", help="Text that results should not match; may be repeated."),
     ] = None,
     less_like: Annotated[
-        list[str] | None, typer.Option(help="Id of a photo to be less like; may be given again.")
+        list[str] | None, typer.Option(help="Id of a photo to move away from; may be repeated.")
     ] = None,
     offset: Annotated[int, typer.Option(help="Results to skip before the first.")] = 0,
     deduplicate: Annotated[
-        bool, typer.Option("--deduplicate", help="Show photos that look the same once.")
+        bool, typer.Option("--deduplicate", help="Merge near-duplicates among the results.")
     ] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page of thumbnails here.")] = None,
     model: GalleryModel = None,

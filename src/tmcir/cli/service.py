@@ -18,7 +18,7 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     api_key: Annotated[
         list[str] | None,
-        typer.Option(help="Key that opens the API; repeat for more. Or set TMCIR_API_KEYS=a,b."),
+        typer.Option(help="Key for the API; repeat for more. Or set TMCIR_API_KEYS=a,b."),
     ] = None,
     admin_key: Annotated[
         list[str] | None,
@@ -34,7 +34,7 @@ def serve(
     cors_origin: Annotated[
         list[str] | None, typer.Option(help="Other site that may call the API; repeat for more.")
     ] = None,
-    title: Annotated[str, typer.Option(help="What the page calls the gallery.")] = "Search",
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Search",
     timeout: Annotated[float, typer.Option(help="Seconds that a request may take.")] = 30.0,
     maximum_upload: Annotated[
         int, typer.Option(min=1, help="Megabytes of a request with an image.")

@@ -1,1 +1,1 @@
-"""The ground: errors, files, hashing, pages, shipped weights, image decoding."""
+"""The base of all rooms: errors, files, hashing, pages, shipped weights, image decoding."""

@@ -36,7 +36,7 @@ def missing_package(error: ModuleNotFoundError) -> TMCIRError | None:
         return None
     # The smallest: some extras contain others.
     command = install_command(found[min(found)])
-    return TMCIRError(f"{error.name} is not installed: `{command}` brings it")
+    return TMCIRError(f"{error.name} is not installed: `{command}` installs it")
 
 
 @cache
@@ -76,7 +76,7 @@ def _installed_requirements() -> list[str]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message that tells something, or its class name.
+    """Return the first informative line of an error's message, or its class name.
 
     A line that ends in a colon only announces what follows.
     """

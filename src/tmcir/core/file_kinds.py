@@ -1,4 +1,4 @@
-"""What a file that cannot be decoded is, by its first bytes."""
+"""The kind of a file that cannot be decoded, by its first bytes."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ _MARKUP: tuple[tuple[re.Pattern[bytes], str], ...] = (
 
 
 def kind_of_file(head: bytes) -> str | None:
-    """Return what a file is that is no image, or of no kind that can be read; None where unknown.
+    """Return the kind of a file that cannot be read as an image; None where unknown.
 
     Args:
         head: Its first `HEAD` bytes.
     """
     if head.startswith(_LFS):
-        return "a Git LFS pointer, not the file itself: `git lfs pull` brings that"
+        return "a Git LFS pointer: `git lfs pull` fetches the file"
     if head[4:8] == b"ftyp":
         brands = head[8:12] + head[16 : int.from_bytes(head[:4], "big")]
         return next((words for brand, words in _BRANDS if brand.search(brands)), "a video")

@@ -51,7 +51,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write content of JSON's kinds as a text file, completely or not at all.
+    """Write a JSON file, completely or not at all.
 
     Raises:
         TMCIRError: The file cannot be written; one that was there before is as it was.
@@ -99,7 +99,7 @@ def staged_directory(target: Path) -> Iterator[Path]:
     """Yield an empty folder whose files are moved into ``target`` when the block ends well.
 
     Other files in ``target`` stay. ``config.json`` moves last, so that a directory that has one
-    is complete. What a killed process left of such a folder is removed here, by the next one.
+    is complete. Leftovers of killed processes are removed first.
 
     Raises:
         TMCIRError: ``target`` cannot be written to.
@@ -120,7 +120,7 @@ def staged_directory(target: Path) -> Iterator[Path]:
 
 
 def remove_abandoned(target: Path) -> None:
-    """Remove what killed processes left of the folders in which they wrote files for ``target``."""
+    """Remove temporary folders of killed processes that wrote files for ``target``."""
     for folder in target.glob(f"{_STAGING}*"):
         with suppress(OSError), _held(folder):  # held by another process: still in use
             shutil.rmtree(folder, ignore_errors=True)
@@ -128,7 +128,7 @@ def remove_abandoned(target: Path) -> None:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Hold a folder, so that other processes can tell it from one whose process was killed.
+    """Lock a temporary folder, so that other processes do not take it for abandoned.
 
     Raises:
         OSError: Another process holds it.

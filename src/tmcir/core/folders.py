@@ -18,7 +18,7 @@ EXTENSIONS = frozenset([
     ".avif",
 ])
 # fmt: on
-# What systems put into folders of photos: hidden, as it were.
+# Files that systems put into folders of photos; ignored like hidden ones.
 _SYSTEM_FILES = frozenset(["thumbs.db", "desktop.ini", "ehthumbs.db"])
 _NAMED_AT_MOST = 8
 
@@ -30,9 +30,9 @@ class ImageFolder:
     Attributes:
         root: The folder.
         files: Image files, sorted by relative path.
-        unreadable: (relative path, reason) of folders and files that could not be looked at: what
-            is below them may be there all the same.
-        skipped: What else there is, and how often: ``.heic``, links out of the folder.
+        unreadable: (relative path, reason) of folders and files that could not be read: files
+            below them may still exist.
+        skipped: Other files by kind, with their number: ``.heic``, links out of the folder.
     """
 
     root: Path
@@ -41,7 +41,7 @@ class ImageFolder:
     skipped: dict[str, int]
 
     def require_all(self) -> None:
-        """Check that all of the folder could be looked at.
+        """Check that all of the folder could be read.
 
         Raises:
             TMCIRError: A part of it could not.
@@ -69,8 +69,7 @@ def scan_images(folder: str | Path, besides: Path | None = None) -> ImageFolder:
 
     Args:
         folder: The folder.
-        besides: A file that is used in another way, such as the table of the images, and need not
-            be counted where it lies in the folder.
+        besides: A file with another use, such as the table of the images, that is not counted.
 
     Raises:
         TMCIRError: There is no such folder, or it cannot be read.
@@ -98,7 +97,7 @@ def list_images(folder: str | Path) -> list[Path]:
 
 
 def no_images(folder: str | Path) -> str:
-    """Return one line for a folder in which nothing counts as an image."""
+    """Return one line for a folder without images."""
     endings = ", ".join(sorted(EXTENSIONS))
     return f"{on_one_line(str(folder))}: no image files; these endings count: {endings}"
 

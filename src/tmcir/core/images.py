@@ -1,4 +1,4 @@
-"""Reading images as people have them: every kind of file, and one line about a broken one."""
+"""Decoding images: many kinds of file, and one line about a broken one."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def check_image(path: str | Path) -> str | None:
 
 
 def image_name(source: str | Path | Image.Image) -> str:
-    """Return how messages name an image: on one line, whatever its file name holds."""
+    """Return an image's name for messages, on one line."""
     if isinstance(source, Image.Image):
         source = getattr(source, "filename", "") or "image in memory"
     return on_one_line(str(source))

@@ -77,7 +77,7 @@ def read_json(path: Path, kind: type[Any] | None = None) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         if text.startswith(LFS_POINTER):
-            raise TMCIRError(f"{path}: is a Git LFS pointer: `git lfs pull` brings the file")
+            raise TMCIRError(f"{path}: is a Git LFS pointer: `git lfs pull` fetches the file")
         content = json.loads(text)
     except FileNotFoundError:
         raise TMCIRError(f"{path}: no such file") from None

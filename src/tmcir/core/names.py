@@ -1,4 +1,4 @@
-"""One and the same name in several spellings: accents, blanks, case, folders, endings, zeros."""
+"""Matching names in other spellings: accents, blanks, case, folders, endings, zeros."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as people save them: CSV of any country, read so that a damaged row loses no other."""
+"""Reading CSV tables of any country; a damaged row costs no other row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXAMPLE_LENGTH = 60
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table, with as many cells as the header; more only where rows may spill."""
+    """A row of a table, with as many cells as the header, or more if ``spills``."""
 
     line: int
     cells: list[str]
@@ -54,7 +54,7 @@ def read_table(path: Path, spills: bool = False) -> Table:
 
     Args:
         path: The file.
-        spills: Rows may have more cells than the header, for files that quote nothing.
+        spills: Whether rows may have more cells than the header, for files without quotes.
 
     Raises:
         TMCIRError: The file cannot be read as such a table, or all of its rows are malformed.
@@ -221,7 +221,7 @@ class _Reader:
 
 
 def _choose_delimiter(header: str, below: Sequence[str]) -> str:
-    """Return the delimiter by which most rows have as many cells as the header; then the usual."""
+    """Return the delimiter that fits most rows; ties go to the usual one."""
 
     def score(delimiter: str) -> tuple[bool, int, int]:
         width = _width(header, delimiter)

@@ -1,4 +1,4 @@
-"""Looking a dataset over before it is used: counts, and images that are missing or broken."""
+"""Check a dataset before use: count queries and images, find missing and broken images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DataCheck:
         images: Number of images that queries and galleries name.
         missing: Those that have no file, sorted.
         broken: Those whose file does not decode, and why.
-        notes: What else a reader must know.
+        notes: Further notes for readers.
         looked_in: Folders in which images were looked for.
     """
 

@@ -78,7 +78,7 @@ class CIRCO(Dataset):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of counts and reports must know."""
+        """Notes for readers of counts and reports."""
         if self.complete:
             return ()
         return (

@@ -1,4 +1,4 @@
-"""Photos of clothes as people take them, as references that ask for a product in a colour.
+"""Phone photos of clothes as references that ask for a product in a colour.
 
 Layout: ``images.csv`` (image, sender, label, kids) and ``images/{image}``, that of
 github.com/alexeygrigorev/clothing-dataset (CC0). Its photos have a kind but no colour, so that the

@@ -1,4 +1,4 @@
-"""What a composed-retrieval dataset is: triplets, retrieval tasks, and where the images lie."""
+"""The interface of a dataset: triplets, retrieval tasks, and where the images are."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Dataset(ABC):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of counts and reports must know, such as missing images."""
+        """Notes for readers of counts and reports, such as missing images."""
         return ()
 
     @abstractmethod

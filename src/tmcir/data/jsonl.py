@@ -1,4 +1,4 @@
-"""A person's own triplets: one JSON object a line, images named by their path below the root."""
+"""Your own triplets: one JSON object per line, images named by their path below the root."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class JSONLines(Dataset):
     ``{"reference": "a.jpg", "text": "with short sleeves", "target": "shop/b.jpg"}``.
 
     A line may also have ``id`` (default: its number), ``answers`` (all right answers, where the
-    target is not the only one), ``kind`` (reports group by it) and ``split``. Blank lines count
-    for nothing.
+    target is not the only one), ``kind`` (reports group by it) and ``split``. Blank lines are
+    ignored.
 
     Args:
         root: Folder that has ``triplets.jsonl``, or the path of such a file under any name. Image
@@ -75,7 +75,7 @@ class JSONLines(Dataset):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of counts must know: which files of the folder are not in the gallery."""
+        """Notes for readers of counts: files of the folder that are not in the gallery."""
         note = self._folder.skipped_note if self._everything else ""
         return (note,) if note else ()
 
@@ -102,7 +102,7 @@ class JSONLines(Dataset):
         return Files((path.relative_to(self.root).as_posix(), path) for path in self._folder.files)
 
     def _named_as_files(self, triplet: Triplet) -> Triplet:
-        """Name images as their files are, where a line spells a name in another way."""
+        """Replace names in another spelling by those of the files."""
 
         def name(given: str) -> str:
             found = self._files.find(given)

@@ -65,7 +65,7 @@ class Mixed(Dataset):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know: the skipped parts, and the notes of the others."""
+        """Notes for readers: the skipped parts, and the notes of the others."""
         own = [f"{part.label}: {note}" for part in self._parts for note in part.dataset.notes]
         return (*self._skipped, *own)
 

@@ -1,4 +1,4 @@
-"""Pairs of products that differ in one attribute: who is compared with whom, and who answers."""
+"""Pairs of products that differ in one attribute, and the right answers to each."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ LABELS = {
     "text_answer_rank": "rank of the text's own first result, geometric mean",
     "kept_too_much": "first results that keep more than they change, in percent",
     "changed_too_much": "first results that change more than they keep, in percent",
-    "missed_alike": "first results that miss as much of both, in percent",
+    "missed_alike": "first results that miss equally much of both, in percent",
 }
 """Each figure and its description."""
 
@@ -272,7 +272,7 @@ def _ranks(queries: Tensor, texts: Tensor, gallery: Tensor, index: GalleryIndex)
 
 
 def _failures(judged: Sequence[Sequence[Judgement]] | None) -> Values:
-    """Return how the first result of each query fails, if it does."""
+    """Return the kind of failure of each query's first result, if it fails."""
     if judged is None:
         return {}
     pairs = [(found[0].changed, found[0].kept) for found in judged]

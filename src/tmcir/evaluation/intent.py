@@ -1,8 +1,8 @@
 """Intent accuracy: does a result show what the text asks for, and keep the rest of the reference?
 
 Recall counts every wrong image alike. Where attributes are known, errors have a direction: an image
-that keeps everything and changes nothing follows the reference too much, one that shows the change
-and loses the rest follows the text too much (METHOD.md, equation 5).
+that keeps everything and changes nothing follows the reference too much; an image that shows the
+change and loses the rest follows the text too much (METHOD.md, equation 5).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Do tokens matter? Recalls after taking from a fusion what only its tokens tell.
+"""Do tokens matter? Recall after removing the information that only tokens carry.
 
 Two interventions, without any training: each query reads the patches of another query's image and
 keeps its own pooled embeddings; and the term W o, which reads the tokens, is zero.

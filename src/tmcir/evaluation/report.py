@@ -1,4 +1,4 @@
-"""What an evaluation found: figures with intervals and all that is needed to read them."""
+"""The report of an evaluation: figures with intervals, and the facts to read them by."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def arrange(
 ) -> list[Tile]:
     """Return the tiles of ranked photos.
 
-    Unless it sorts, what the tiles begin with does not depend on how many photos follow.
+    Without sorting, the first tiles do not depend on how many photos follow.
 
     Args:
         found: K photos, the nearest first.

@@ -1,4 +1,4 @@
-"""What the columns of a table hold: names for SQL, kinds, and values of that kind."""
+"""Columns of a table: names that SQL takes, kinds, and values of that kind."""
 
 from __future__ import annotations
 
@@ -84,8 +84,7 @@ def infer_kind(
         decimal_comma: Whether numbers may have a comma before their decimals.
 
     Returns:
-        The kind, None where all cells are empty; and a note where a few values alone keep a column
-        from being one of numbers.
+        The kind, None where all cells are empty; and a note if only a few values are not numbers.
     """
     filled = {line: cell for line, cell in cells.items() if cell and cell.lower() not in EMPTY}
     if not filled:
@@ -118,7 +117,7 @@ def convert(
 ) -> tuple[dict[int, Value], list[str]]:
     """Return the values of a column by line, and a note about those that do not fit its kind.
 
-    What does not fit is left empty.
+    Values that do not fit become empty.
     """
     parsers: dict[ColumnKind, Callable[[str], Value]] = {
         "integer": lambda cell: _whole(parse_number(cell, decimal_comma)),

@@ -103,7 +103,7 @@ class Gallery:
             model: The model that made the gallery's vectors, or will make them: a model, or what
                 `tmcir.load` takes. None loads the model that the gallery remembers.
             source: Where a model object was loaded from, if its name does not say so. A new gallery
-                remembers it, so that it can be opened without a model.
+                remembers it and can then be opened without a model.
             precision: How a new gallery keeps vectors: ``float16`` takes half the space. An
                 existing gallery stays as it is.
             exact_up_to: Photos up to which a search compares the query with every one of them,
@@ -232,7 +232,7 @@ class Gallery:
             found = list(self._store.rows(asked))
             if not found:
                 return 0
-            # noted first: a kill in between leaves a photo that can be removed again
+            # noted first: after a kill in between, the photo can be removed again
             self._keep_removed(self.removed() | set(found))
             removed = self._store.remove(found)
             self._store.tidy()
@@ -269,7 +269,7 @@ class Gallery:
         return len(asked)
 
     def roles(self) -> Roles:
-        """Return which columns name a product, lead to it, price it and hold its photos together.
+        """Return the columns with a product's title, link, price and group.
 
         Columns given to `add`; the others are guessed from names and values.
 
@@ -327,7 +327,7 @@ class Gallery:
         return sorted(counted, key=lambda pair: (-pair[1], str(pair[0])))[:limit]
 
     def summarise(self, columns: Sequence[str], limit: int = 50) -> list[ColumnSummary]:
-        """Return what some metadata columns hold, in one pass over all photos.
+        """Summarise metadata columns in one pass over all photos.
 
         Args:
             columns: Their names.
@@ -401,12 +401,11 @@ class Gallery:
         return stored
 
     def info(self, recall_queries: int = 0) -> GalleryInfo:
-        """Return what the gallery is made of.
+        """Return a summary of the gallery.
 
         Args:
-            recall_queries: Number of queries on which to measure how much of the exact result
-                searches find; see `tmcir.gallery.stores.approximate.recall`. That takes a pass over
-                all vectors.
+            recall_queries: Number of queries on which to measure the recall of searches, which
+                takes a pass over all vectors; see `tmcir.gallery.stores.approximate.recall`.
 
         Raises:
             TMCIRError: There is no gallery.

@@ -24,7 +24,7 @@ _THREADS = min(8, os.cpu_count() or 1)
 
 @dataclass(slots=True)
 class AddReport:
-    """What `Gallery.add` did.
+    """Report of `Gallery.add`.
 
     Attributes:
         added: Photos that are new in the gallery.
@@ -63,7 +63,7 @@ def write_photos(
     chunk_size: int,
     progress: Progress | None = None,
 ) -> None:
-    """Encode what is new or changed, and write it ``chunk_size`` photos at a time.
+    """Encode new and changed photos, and write them ``chunk_size`` at a time.
 
     Threads decode ahead of the encoder. A killed process keeps all chunks that were written, and
     the next call resumes after them.
@@ -83,7 +83,7 @@ def write_photos(
 
 
 class _Writer:
-    """Collects looked-at photos and writes them chunk by chunk."""
+    """Collects checked photos and writes them chunk by chunk."""
 
     def __init__(
         self,

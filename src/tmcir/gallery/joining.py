@@ -1,4 +1,4 @@
-"""Which row of a table describes which photo, however the table spells the photo's name."""
+"""Joining rows of a table to photos, in whatever spelling the table names them."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class _Join:
         return next((self.by_key[name] for name in names if name in self.by_key), None)
 
     def _match(self, spelling: Spelling, candidates: Iterable[_Candidate]) -> None:
-        """Match what is left over, where one key and one photo have the same spelling."""
+        """Match the remaining rows and photos in other spellings, one key with one photo."""
         if len(self.matches) == len(self._ids):
             return
         keys = by_form(self.by_key, spelling.fold)

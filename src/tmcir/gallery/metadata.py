@@ -1,4 +1,4 @@
-"""Reading a metadata CSV as people have them: joined to photos, typed, its faults reported."""
+"""Reading a metadata CSV: rows joined to photos, columns typed, faults reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model behind a gallery: what a gallery asks of it, remembers of it, and loads again."""
+"""The model of a gallery: its interface, its record in the gallery, and loading it again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class EmbeddingModel(Protocol):
-    """What a gallery needs of a model; `tmcir.TMCIR` is one."""
+    """The interface of a gallery's model; `tmcir.TMCIR` has it."""
 
     name: str
 
@@ -71,7 +71,7 @@ class ModelSource:
 
     @classmethod
     def of(cls, given: str | Path) -> ModelSource:
-        """Resolve what a person gave, so that it means the same in every working folder."""
+        """Resolve a path, name or id, so that it means the same in every working folder."""
         if is_shipped(given, MODEL_INDEX):
             return cls(str(given), shipped=True)
         return cls(str(Path(given).absolute()) if Path(given).is_dir() else str(given))
@@ -105,18 +105,18 @@ def load_remembered(uri: str, record: ModelRecord) -> EmbeddingModel:
     source = ModelSource(record.source, record.shipped)
     if not source.place:
         raise TMCIRError(
-            f"{uri}: does not remember its model {describe(record)}; say with --model (in Python:"
-            " model=...) which model to use"
+            f"{uri}: does not remember its model {describe(record)}; pass it with --model (in"
+            " Python: model=...)"
         )
     if Path(source.place).is_absolute() and not Path(source.place).is_dir():
         raise TMCIRError(
-            f"{uri}: its model has left {source.place}; say with --model where it is now"
+            f"{uri}: its model is no longer at {source.place}; pass its new place with --model"
         )
     return source.load()
 
 
 def record_of(model: EmbeddingModel, source: ModelSource) -> ModelRecord:
-    """Return what a gallery remembers of a model."""
+    """Return the record of a model that a gallery keeps."""
     name = source.place if source.shipped else model.name
     return ModelRecord(name, model.identity, model.embedding_size, source.place, source.shipped)
 
@@ -135,7 +135,7 @@ def check_same(uri: str, stored: ModelRecord, given: ModelRecord) -> None:
 
 
 def describe(record: ModelRecord) -> str:
-    """Return how messages call a model: by its name, where that is a folder by the last part."""
+    """Return a model's name for messages; of a folder, the last part."""
     name = Path(record.name).name if Path(record.name).is_absolute() else record.name
     origin = "shipped, " if record.shipped else ""
     place = f" from {record.source}" if record.source not in ("", record.name, name) else ""

@@ -1,4 +1,4 @@
-"""Photos before they are indexed: found in a folder, named, and looked at for changes."""
+"""Finding the photos of a folder, naming them, and checking them for changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look at a photo found: an image to encode, an unchanged file, or a reason to skip.
+    """Result of looking at a photo: an image to encode, an unchanged file, or a reason to skip it.
 
     Attributes:
         id: The photo's name in the gallery.
@@ -45,14 +45,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class FoundPhotos:
-    """What there is to index.
+    """The photos to index.
 
     Attributes:
         photos: The photos.
-        skipped: (name, reason) of what is no photo, or could not be looked at.
+        skipped: (name, reason) of files that are no photos, or could not be read.
         notes: One line about the files that are skipped in a folder.
         root: The folder; None for a list of files.
-        unreadable: Relative paths of folders and files that could not be looked at.
+        unreadable: Relative paths of folders and files that could not be read.
     """
 
     photos: list[Photo]
@@ -62,20 +62,20 @@ class FoundPhotos:
     unreadable: frozenset[str] = frozenset()
 
     def without(self, removed: Collection[str]) -> FoundPhotos:
-        """Return all but the photos that were removed from the gallery for good, and note those."""
+        """Return the photos that were not removed from the gallery, with a note on the others."""
         kept = [photo for photo in self.photos if photo.id not in removed]
         count = len(self.photos) - len(kept)
         if not count:
             return self
         photos = "removed photo stays" if count == 1 else "removed photos stay"
-        note = f"{count:,} {photos} removed; `tmcir gallery restore` asks them back"
+        note = f"{count:,} {photos} removed; `tmcir gallery restore` restores them"
         return replace(self, photos=kept, notes=[*self.notes, note])
 
     def may_still_have(self, name: str) -> bool:
-        """Return whether a photo that was not found may be there all the same.
+        """Return whether a photo that was not found may still exist.
 
-        It may where its folder could not be read, and where a link in its place leads out of the
-        folder, or to a disk that is not there.
+        It may if its folder could not be read, or if a link in its place leads out of the
+        folder or to a disk that is not mounted.
         """
         if self.root is None:
             return False

@@ -1,4 +1,4 @@
-"""What a person asks a gallery for, checked as far as it can be without one."""
+"""Queries and their checks, without a gallery."""
 
 from __future__ import annotations
 

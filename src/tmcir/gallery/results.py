@@ -1,4 +1,4 @@
-"""What a gallery answers with: hits, single photos, and what the gallery is made of."""
+"""Results of a gallery: hits, photos, and a summary of the gallery."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class GalleryInfo:
-    """What a gallery is made of.
+    """Summary of a gallery.
 
     Attributes:
         uri: Where it is.

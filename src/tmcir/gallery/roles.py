@@ -1,4 +1,4 @@
-"""Which columns of a gallery name a product, lead to it, price it, and hold its photos together."""
+"""The roles of metadata columns: title, link, price and group of a product."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MAXIMUM_GROUP = 50  # photos a group, in the mean; a kind or a colour has more
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """What some metadata columns are for; None where no column is.
+    """The columns of some roles; None where no column has the role.
 
     Attributes:
         title: Names the product.

@@ -1,4 +1,4 @@
-"""From a query's vector to a page of hits."""
+"""Finding a page of hits for a query's vector."""
 
 from __future__ import annotations
 
@@ -78,8 +78,9 @@ def find_arranged_page(
 def _relevant(store: Store, vector: NDArray[np.float32], where: str | None) -> int:
     """Return how many of the photos nearest to a unit vector [D] are relevant enough to be sorted.
 
-    Those are at least half as far above the `SORTED_PHOTOS`-th photo as the nearest one is. That
-    photo is taken without the filter, which may leave nothing but the relevant ones.
+    Relevant photos have at least half of the nearest photo's margin over the
+    `SORTED_PHOTOS`-th photo. That photo is ranked without the filter, which may keep relevant
+    photos only.
     """
     scores = store.nearest(vector, SORTED_PHOTOS).scores
     if not len(scores):

@@ -1,4 +1,4 @@
-"""What the columns of a gallery hold: frequent values, ranges, and how many photos have a value."""
+"""Summaries of metadata columns: frequent values, ranges, numbers of values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DATE = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ].*)?$"
 
 @dataclass(frozen=True, slots=True)
 class ColumnSummary:
-    """What one metadata column holds. Empty cells do not count.
+    """Summary of one metadata column. Empty cells do not count.
 
     Attributes:
         name: The column.

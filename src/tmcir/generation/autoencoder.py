@@ -35,8 +35,9 @@ class Decoded:
 class PatchAutoencoder(ModelMixin, ConfigMixin):
     """Pixels to latents and back by the principal components of square patches.
 
-    A learned autoencoder needs hours before it separates hues. The components of small patches keep
-    colour and edges from the start, cost nothing, and at 64 pixels lose less than diffusion does.
+    A learned autoencoder needs hours of training before it separates hues. The principal components
+    of small patches keep colours and edges without training, and at 64 pixels they lose less than
+    diffusion does.
     Each latent channel is divided by a power of its deviation: with power 0 brightness dominates
     the latents as it dominates the pixels; with power 1 all channels have deviation 1, and fine
     texture counts as much as colour.
@@ -44,7 +45,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     Args:
         patch_size: P, a power of two.
         latent_channels: C, at most 3 * P * P.
-        scaling_factor: Factor that brings the latents to deviation 1 over all channels.
+        scaling_factor: Factor that scales the latents to standard deviation 1 over all channels.
         block_out_channels: One number more than there are halvings of the side, from which
             pipelines compute P.
     """

@@ -12,8 +12,8 @@ tags: [composed-image-retrieval, instruct-pix2pix]
 # {name}: an image editor for pseudo-targets
 
 {description}. An InstructPix2Pix of {size} x {size} pixels, of the class
-`StableDiffusionInstructPix2PixPipeline`, that edits a photo as a modification text asks. It is made
-for teaching retrieval what a text intends, not for making pictures that people look at.
+`StableDiffusionInstructPix2PixPipeline`, that edits a photo as a modification text asks. Its
+pictures are training data for retrieval and not meant to be looked at.
 
 ## Training
 
@@ -41,8 +41,8 @@ or with diffusers, where tmcir is installed:
 
 ## Limits
 
-It knows the kinds of thing and the texts that it was trained on. Texts are read by a small tower:
-what no training text says, it does not understand.
+It knows the kinds of thing and the texts that it was trained on. A small tower
+reads the texts and does not understand words that no training text has.
 """
 
 

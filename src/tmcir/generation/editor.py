@@ -1,4 +1,4 @@
-"""Editors: images, texts and seeds in, edited images out, whatever pipeline draws them."""
+"""Editors over diffusers pipelines: images, texts and seeds in, edited images out."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Editor:
 
     @property
     def described(self) -> dict[str, Any]:
-        """Everything that a picture depends on besides image, text and seed, as plain values."""
+        """All settings that a picture depends on, as plain values."""
         own = {name: getattr(self._settings, name) for name in ("prompt", "fit", "precision")}
         if self._settings.negative_prompt:
             own["negative_prompt"] = self._settings.negative_prompt
@@ -159,7 +159,7 @@ def load_editor(settings: EditorSettings, device: str | None = None) -> Editor:
         raise TMCIRError(f"editor.offload={settings.offload} needs a GPU, and there is none")
     try:
         pipeline = _load_pipeline(folder, kind, settings.precision)
-    except Exception as error:  # a damaged folder raises anything
+    except Exception as error:  # a damaged folder may raise anything
         reason = first_line(error)
         raise TMCIRError(f"editor {settings.source}: cannot be loaded: {reason}") from None
     pipeline.set_progress_bar_config(disable=True)
@@ -221,7 +221,7 @@ def _check_parts(folder: Path) -> None:
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Show no progress bars while weights are read; there would be one for each part."""
+    """Hide the progress bars of reading weights, one per part."""
     shown = [
         library
         for library in (diffusers_logging, transformers_logging)

@@ -1,4 +1,4 @@
-"""What an editor is trained on: references, texts and targets as latents.
+"""Training examples of an editor: references, texts and targets as latents.
 
 Letters used in shapes: N images, B edits, C latent channels, S latent side, L text tokens, W text
 width.
@@ -64,7 +64,7 @@ class NearestTargets:
     Args:
         names: The images that edits may be between.
         embeddings: float [N, D], L2-normalised, in the order of ``names``.
-        count: How many targets to keep; 0 keeps the triplet's own.
+        count: Number of targets to keep; 0 keeps the triplet's own.
     """
 
     def __init__(self, names: Sequence[str], embeddings: Tensor, count: int) -> None:
@@ -138,7 +138,7 @@ def draw(
         chosen: B examples.
         rows: Row of each image in ``latents``.
         latents: float [2, N, C, S, S]: of the images, and of the mirrored images.
-        scaling: What brings latents to deviation 1.
+        scaling: Factor that scales latents to standard deviation 1.
         texts: Gives the token states.
         dropout: Shares of edits without text, without reference, without both.
         timesteps: Number of the scheduler's training timesteps.

@@ -29,7 +29,7 @@ class Scores:
             directional similarity); None without a model, and where nothing changed.
         to_reference: Cosine between the image embeddings; None without a model.
         brightness: Mean brightness, 0 is black and 1 is white.
-        saturated: Share of pixels of full chroma, in which broken diffusion ends.
+        saturated: Share of pixels of full chroma, which failed diffusion produces.
     """
 
     directional: float | None

@@ -1,4 +1,4 @@
-"""The job that makes pseudo-targets: batches, shards, resuming, filters, a report."""
+"""Making pseudo-targets: batches, shards, resuming, filters, a report."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _CHANGEABLE = {
 
 @dataclass(slots=True)
 class GenerateReport:
-    """What a run did.
+    """Report of a run.
 
     Attributes:
         folder: Where the pseudo-targets are.
@@ -105,7 +105,7 @@ def generate(
 
     Raises:
         TMCIRError: A part of the recipe is not there, the folder holds another recipe's run, the
-            shard is at work elsewhere, or a file cannot be written.
+            shard runs in another process, or a file cannot be written.
     """
     number, shards = shard
     if not 1 <= number <= shards:
@@ -117,7 +117,7 @@ def generate(
     check_folder(recipe, _CHANGEABLE)  # before anything large is loaded
     manifest = Manifest(recipe.folder, name)
     report = GenerateReport(recipe.folder)
-    busy = f"{recipe.folder}: shard {number}/{shards} is at work in another process"
+    busy = f"{recipe.folder}: another process is running shard {number}/{shards}"
     with locked(recipe.folder / f".{name}.lock", busy):
         done = manifest.files()
         waiting = [edit for edit in own if not _is_there(recipe, done.get(edit.triplet.id))]
@@ -148,7 +148,7 @@ def _edits(recipe: GenerateRecipe, dataset: Dataset) -> list[_Edit]:
 
 
 def _sweep(recipe: GenerateRecipe, shard: str, waiting: Sequence[_Edit]) -> None:
-    """Remove files that a kill left half-written; other shards may be writing at the same time."""
+    """Remove partial files of killed processes; other shards may be writing at the same time."""
     own = {Path(_file_name(edit.triplet.id, recipe.image_format)).name for edit in waiting}
     for left in recipe.folder.glob("images/*/.*"):
         if left.name[1:].rpartition(".")[0] in own:

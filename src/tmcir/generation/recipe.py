@@ -132,7 +132,9 @@ class DenoiserSettings(OptimiserSettings):
     norm_groups: int = Field(default=16, ge=1, description="Groups of the group norms.")
     steps: int = Field(default=4000, ge=1, description="Optimiser steps.")
     batch_size: int = Field(default=64, ge=1, description="Edits a step, over all processes.")
-    weight_decay: float = Field(default=0.01, ge=0, description="Of all weights; AdamW.")
+    weight_decay: float = Field(
+        default=0.01, ge=0, description="Peak learning rate of all weights, by AdamW."
+    )
     warmup: float = Field(default=0.03, ge=0, le=1, description="Share of the steps that warm up.")
     average: float | None = Field(
         default=0.999,

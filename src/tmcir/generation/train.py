@@ -85,7 +85,7 @@ def train_editor(recipe: EditorRecipe) -> Path:
     if accelerator.is_main_process:
         save_pipeline(pipeline, target, editor_card(recipe))
     accelerator.wait_for_everyone()
-    accelerator.free_memory()  # before the process group ends: what outlives it may wait for ever
+    accelerator.free_memory()  # threads that outlive the process group could wait forever
     accelerator.end_training()
     return target
 

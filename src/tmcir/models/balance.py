@@ -1,4 +1,4 @@
-"""The inputs of composed queries, and their balance between image and text.
+"""Checks of query inputs, and the balance between image and text.
 
 Letters used in shapes: N queries, D joint embedding size.
 """

@@ -1,4 +1,4 @@
-"""What a model directory says of itself to a person: its README.md."""
+"""The model card: README.md of a model directory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ best = (queries @ gallery.T).argmax()
 `tmcir index` and `tmcir search` do the same over a folder of photos. The weights are safetensors;
 nothing in this directory is code.
 """
-"""How any of our models is used."""
+"""How to use any of our models."""
 
 TEMPLATE = f"""---
 {{{{ card_data }}}}
@@ -29,4 +29,4 @@ A reference image and a modification text become one query embedding, by adaptiv
 on record for these weights: measure them with `tmcir evaluate` before you rely on them.
 
 {USE}"""
-"""The card of a model that nobody has written one for; a Jinja template of huggingface_hub."""
+"""The default card, a Jinja template of huggingface_hub."""

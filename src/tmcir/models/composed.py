@@ -31,7 +31,7 @@ _IMAGE_SIDE = 448
 
 
 class ComposedModel:
-    """Searches and is measured as a ``TMCIR`` is, with embeddings of one model for all.
+    """A model for search and evaluation, with the interface of ``TMCIR``.
 
     A query is ``encode_query`` of an image and a text, a gallery's photo ``encode_document`` of an
     image.
@@ -69,7 +69,7 @@ class ComposedModel:
         except ModuleNotFoundError:
             raise TMCIRError(
                 f"{source}: is a sentence-transformers model:"
-                ' `pip install "tmcir[sentence-transformers]"` brings what it needs'
+                ' `pip install "tmcir[sentence-transformers]"` installs what it needs'
             ) from None
         try:
             model = SentenceTransformer(
@@ -118,7 +118,7 @@ class ComposedModel:
 
     @property
     def encoder(self) -> NoReturn:
-        """Not there: says that such a model cannot be trained here.
+        """Raises an error: such a model cannot be trained here.
 
         Raises:
             TMCIRError: Always.

@@ -1,4 +1,4 @@
-"""What a composition method is: features of an image and a text in, a query embedding out.
+"""The interface of a composer: features of an image and a text in, a query embedding out.
 
 Letters used in shapes: N samples, P patch tokens, L text tokens, D joint embedding size.
 """
@@ -51,7 +51,7 @@ class MergeMap:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """N composed queries, and how they came about.
+    """N composed queries, with what explains them.
 
     Attributes:
         query: float [N, D], L2-normalised.

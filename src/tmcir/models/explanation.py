@@ -1,7 +1,7 @@
-"""What a person sees of how a query came about: overlays on the picture, lines, and a page.
+"""An explanation as a person sees it: overlays on the picture, lines of text, a page.
 
-Everything here is made from an ``Explanation`` and its picture alone, so that whoever has both can
-show it: the command line, a page of results, a service.
+Everything here needs only an ``Explanation`` and its picture: the command line, a page of results
+and a service show the same.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from tmcir.models.preprocessing import ImagePreprocessor
 from tmcir.models.tmcir import Explanation
 
 SIDE = 300
-"""Pixels of an overlay, about: a whole number a patch."""
+"""Approximate side of an overlay, in pixels: a whole number per patch."""
 
 MINIMUM_EFFECT = 0.01
 """``Explanation.token_effect`` from which merged patches are shown."""
 
 # Colours that people with any colour vision tell apart (Okabe and Ito), readable on both themes.
 _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8f6bb8")
-_FADED = 0.72  # how far patches of no concern go towards white
-_TINT = 0.42  # the most of its colour that a patch takes on
+_FADED = 0.72  # how far other patches fade to white
+_TINT = 0.42  # maximum tint of a patch
 _THUMBNAIL = 200
 _PLACES = (("upper", "middle", "lower"), ("left", "centre", "right"))
 
@@ -46,7 +46,7 @@ class Overlay:
         colour: The word's colour, as ``#rrggbb``.
         patches: Patches that the word took over.
         image_share: Share of the image in the merged token, in [0, 1].
-        description: The same in words, for those who do not see the picture.
+        description: The same in words, as alternative text.
     """
 
     word: str
@@ -70,7 +70,7 @@ def explanation_overlays(
     Args:
         explanation: What the model said of this image and a text.
         image: The reference image that was explained, a file or a PIL image.
-        side: Pixels of each overlay, about.
+        side: Approximate side of each overlay, in pixels.
 
     Returns:
         Overlays; none where the method merges nothing.

@@ -1,4 +1,4 @@
-"""What an encoder hands to a fusion: pooled and token embeddings in the joint space.
+"""Features of images and texts: pooled and token embeddings in the joint space.
 
 Letters used in shapes: N samples, P patch tokens, L text tokens, D joint embedding size.
 """

@@ -1,4 +1,4 @@
-"""Finding a model by the name that a person gives."""
+"""Loading a model by its name, folder or hub id."""
 
 from __future__ import annotations
 

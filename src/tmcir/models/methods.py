@@ -81,8 +81,8 @@ def composer_class(method: str) -> type[Composer]:
     listed = [name.strip() for name in os.environ.get(TRUSTED_VARIABLE, "").split(",")]
     if method not in (*_trusted, *listed, *places.values()):
         raise TMCIRError(
-            f"method {method}: is code outside of tmcir, which a model does not import by itself:"
-            f" if it is yours, set {TRUSTED_VARIABLE}={method}, or call"
+            f"method {method}: is code from outside tmcir, which loading a model never imports by"
+            f" itself: if you trust it, set {TRUSTED_VARIABLE}={method}, or call"
             f' tmcir.models.methods.trust_composer("{method}") first'
         )
     return trust_composer(method)

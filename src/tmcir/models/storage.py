@@ -1,4 +1,4 @@
-"""Model directories: what is written, what is read, and the identity of a model.
+"""Saving and loading model directories, and the identity of a model.
 
 A directory holds ``config.json``, ``model.safetensors``, ``preprocessor_config.json``, tokenizer
 files and ``README.md``. Nothing in it is code, and no pickle is ever read.
@@ -83,7 +83,7 @@ def find_directory(source: str, options: Mapping[str, Any]) -> Path:
 
 
 def read_parts(folder: Path) -> Parts:
-    """Build the towers that a model directory describes, and read what it says of its method.
+    """Build the towers that a model directory describes, and read its method and settings.
 
     Raises:
         TMCIRError: It is no model directory, or a file of it is damaged.
@@ -107,7 +107,7 @@ def read_parts(folder: Path) -> Parts:
         )
     except TMCIRError:
         raise
-    except Exception as error:  # whatever a library says of a damaged file, in one line
+    except Exception as error:  # any message of a library about a damaged file, in one line
         raise unusable(folder, error) from None
 
 
@@ -126,7 +126,7 @@ def load_weights(model: TMCIR, path: Path) -> None:
         raise TMCIRError(f"{path}: no such file")
     with path.open("rb") as file:
         if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
-            raise TMCIRError(f"{path}: is a Git LFS pointer: `git lfs pull` brings the weights")
+            raise TMCIRError(f"{path}: is a Git LFS pointer: `git lfs pull` fetches the weights")
     try:
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -28,7 +28,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How one query came about. Parts that a method does not have are None.
+    """How one query was composed. Parts that a method does not have are None.
 
     Attributes:
         gate: (g_v, g_t), weights of the pooled image and text embedding, averaged over the
@@ -45,9 +45,9 @@ class Explanation:
             of its width and height; beyond [0, 1] where the image was padded.
         similarity: Cosines of the query with the pooled image and text embedding; every method
             has these.
-        token_effect: What the tokens of image and text do to the query: one minus its cosine with
-            the query from the same pooled embeddings without them. Near 0, ``merged`` shows
-            something without effect.
+        token_effect: Effect of image and text tokens: 1 - cosine of the query with the one composed
+            from the same pooled embeddings without tokens. Near 0, ``merged`` has no effect on
+            the query.
     """
 
     gate: tuple[float, float] | None
@@ -105,7 +105,7 @@ class TMCIR(
         self.card: str | None = None
         self.half_precision_files = False
 
-    # What the model is
+    # Properties
 
     #: Whether queries are composed from features of an image and a text, which can be kept.
     composes_features = True
@@ -130,7 +130,7 @@ class TMCIR(
         """Hexadecimal hash of all that embeddings depend on; see ``storage.identity``."""
         return storage.identity(self)
 
-    # What people call
+    # The public interface
 
     def encode_images(self, images: Iterable[ImageSource], batch_size: int = 64) -> Tensor:
         """Embed images for a gallery.
@@ -223,7 +223,7 @@ class TMCIR(
         """Return the end of a text that is too long to be read; "" where all of it is read."""
         return self.encoder.unread(text)
 
-    # What the other rooms call
+    # For training and evaluation
 
     def preprocess(self, images: Sequence[ImageSource]) -> Tensor:
         """Read images into normalised pixel values, float32 [N, 3, S, S] on the CPU.

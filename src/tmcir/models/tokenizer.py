@@ -1,4 +1,4 @@
-"""The byte-pair tokenizer of a CLIP that is trained from nothing."""
+"""The byte-pair tokenizer of a CLIP that is trained from scratch."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The ground of everything that runs long: recipes, checkpoints, curves, learning rate."""
+"""The base of long runs: recipes, checkpoints, the training loop, metrics, learning rate."""

@@ -32,14 +32,14 @@ Score = tuple[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long a job is trained, and how.
+    """Length and settings of a training.
 
     Attributes:
         steps: Optimiser steps.
         warmup: Share of them that warm up.
         max_gradient_norm: Gradients are clipped to it.
-        average: Decay of a running average of the weights, which is what is validated and what the
-            training ends with; None: the weights themselves.
+        average: Decay of a running average of the weights, which is validated and kept; None: no
+            average.
         validate_every: Steps between validations; there is one before the first step and one
             after the last, too.
         checkpoint_minutes: Minutes between checkpoints.
@@ -55,7 +55,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Batch]):
-    """What is trained. A batch is a function of the step, or no resumed run could repeat another.
+    """One training. A batch must be a function of the step, so that a resumed run repeats it.
 
     Attributes:
         name: Names the job in lines and curves.
@@ -120,7 +120,7 @@ def fit(
 
 
 def _kept(state: TrainingState) -> str:
-    """Return a line on which weights are kept, beside those of the start and of the end."""
+    """Return a line that says which weights are kept, with the scores before and at the end."""
     scores = [(state.best_step, state.best_score), (0, state.first_score)]
     named = [f"{score:.2f} after step {step}" for step, score in scores if score is not None]
     first, *others = [*named, f"{state.last_score:.2f} after step {state.step}"]
@@ -139,7 +139,7 @@ class _Loop(Generic[Batch]):
     validate: Callable[[], Score] | None
 
     def run(self, state: TrainingState) -> TrainingState:
-        """Take the steps that are left, with validations and checkpoints between them."""
+        """Run the remaining steps, with validations and checkpoints."""
         job, plan, say = self.job, self.plan, self.accelerator.print
         module, optimiser = self.accelerator.prepare(job.module, job.optimiser)
         peaks = [group["lr"] for group in optimiser.param_groups]
@@ -186,7 +186,7 @@ class _Loop(Generic[Batch]):
         return loss
 
     def _validate(self, state: TrainingState, monitor: Monitor) -> TrainingState:
-        """Score the weights that would be kept, and keep them where they are the best so far."""
+        """Validate, and save the weights if they are the best so far."""
         if self.validate is None:
             return state
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a person sees of a run: lines on the console, curves in TensorBoard, a file of numbers."""
+"""Reporting a run: lines on the console, curves in TensorBoard, metrics.jsonl."""
 
 from __future__ import annotations
 

@@ -16,13 +16,13 @@ def prefetch(
 ) -> Generator[Result, None, None]:
     """Yield ``work(item)`` for every item, in order, while threads compute the next ones.
 
-    Close the generator where it may not be exhausted (``contextlib.closing``): what has not begun
-    is then cancelled, and what has begun is waited for.
+    Close the generator if it may not be exhausted (``contextlib.closing``): pending calls are
+    cancelled, running ones are waited for.
 
     Args:
         work: Called in a thread. What it raises, the generator raises at that item.
         items: Read one by one, never further ahead than ``ahead``.
-        ahead: Maximum number of results in work or in memory while the caller uses one.
+        ahead: Maximum number of results computed or waiting while the caller uses one.
         threads: Maximum number of calls at a time.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="tmcir-prefetch")

@@ -1,4 +1,4 @@
-"""What Prometheus asks: requests, times by step, batch sizes, the queue, memory."""
+"""Metrics for Prometheus: requests, times by step, batch sizes, the queue, memory."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ async def explain_upload(request: Request, response: Response) -> ExplainAnswer:
 
 @api.get("/gallery", summary="Size, columns and limits", tags=["gallery"], responses=errors(*_ANY))
 async def gallery(request: Request) -> GalleryAnswer:
-    """Return what there is to search, and what the service takes."""
+    """Return size, columns and limits of the gallery."""
     searcher = searcher_of(request)
     photos = await searcher.count()
     columns = await searcher.read(searcher.gallery.columns)
@@ -165,7 +165,7 @@ async def gallery(request: Request) -> GalleryAnswer:
 async def facets(
     request: Request, limit: Annotated[int, Query(ge=1, le=MAXIMUM_FACET_VALUES)] = 20
 ) -> FacetsAnswer:
-    """Return what filters can ask for: of the first 200 columns, and up to a minute old."""
+    """Return the values of the first 200 columns, for filters; up to a minute old."""
     summaries = await searcher_of(request).summaries()
     return FacetsAnswer(facets=[_facet(summary, limit) for summary in summaries])
 
@@ -219,9 +219,9 @@ async def thumbnail(
     return Response(content, headers=headers, media_type="image/jpeg")
 
 
-@operations.get("/healthz", summary="Whether the process lives", tags=["operations"])
+@operations.get("/healthz", summary="Whether the process runs", tags=["operations"])
 async def healthz() -> HealthAnswer:
-    """Answer as long as the process can."""
+    """Liveness: answers while the process runs."""
     return HealthAnswer(status="ok")
 
 
@@ -232,7 +232,7 @@ async def healthz() -> HealthAnswer:
     responses=errors(503, 504),
 )
 async def readyz(request: Request) -> HealthAnswer:
-    """Answer with 503 where requests are better sent elsewhere."""
+    """Readiness: 503 unless searches would be answered."""
     await searcher_of(request).check_ready()
     return HealthAnswer(status="ready")
 

@@ -130,7 +130,7 @@ class SearchRequest(TrailRequest):
     offset: int = Field(
         0, ge=0, le=MAXIMUM_OFFSET, description="0, or `next_offset` of the page before."
     )
-    deduplicate: bool = Field(False, description="Show photos of the same thing once.")
+    deduplicate: bool = Field(False, description="Merge near-duplicates into one result.")
     group: str | None = Field(
         None,
         max_length=MAXIMUM_LENGTH,
@@ -232,13 +232,11 @@ class SimilarityAnswer(BaseModel):
 
 
 class ExplainAnswer(BaseModel):
-    """How a query came about; what the model's method does not have is null."""
+    """How a query was composed; null for parts that the model's method does not have."""
 
     gate: GateAnswer | None
     similarity: SimilarityAnswer | None
-    patches_matter: bool = Field(
-        description="Whether the query would be another one with another image's patches."
-    )
+    patches_matter: bool = Field(description="Whether the patches change the query.")
     words: list[WordAnswer]
     grid: GridAnswer
     region: RegionAnswer | None
@@ -280,7 +278,7 @@ class LimitsAnswer(BaseModel):
 
 
 class RolesAnswer(BaseModel):
-    """Columns that say what a product is called, where its page is, and so on; null: none does."""
+    """Columns with a product's title, link, price and group; null: there is none."""
 
     title: str | None
     link: str | None

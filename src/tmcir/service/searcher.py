@@ -72,7 +72,7 @@ class Searcher:
         self._sample = Shared(self._read_sample)
 
     async def start(self) -> None:
-        """Start the worker, and load what the first search would have to wait for.
+        """Start the worker, and load everything that the first search needs.
 
         Raises:
             TMCIRError: There is no gallery, or it cannot be read.
@@ -91,7 +91,7 @@ class Searcher:
         await asyncio.to_thread(self._worker.close, self.settings.timeout)
 
     async def check_ready(self) -> None:
-        """See that a search would be answered.
+        """Check that searches can be answered.
 
         Raises:
             ServiceError: It would not.
@@ -171,11 +171,11 @@ class Searcher:
         return photos
 
     async def summaries(self) -> list[ColumnSummary]:
-        """Return what the first columns of the gallery hold."""
+        """Return summaries of the first columns."""
         return await self._summaries.get(await self.count())
 
     async def roles(self) -> Roles:
-        """Return which columns name a product, lead to it, and so on."""
+        """Return the roles of metadata columns."""
         guessed = guess_roles(await self.summaries())
         return (await self.read(self.gallery.chosen_roles)).or_else(guessed)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tmcir.core.errors import TMCIRError
 
-#: Shortest API key: what a person makes up and types is guessed in a night.
+#: Minimum length of an API key: shorter ones can be guessed.
 MINIMUM_KEY = 16
 #: Environment variable with API keys, separated by commas.
 KEYS_VARIABLE = "TMCIR_API_KEYS"
@@ -23,7 +23,7 @@ class ServiceSettings:
     """Limits and permissions of a service.
 
     Attributes:
-        title: What the page calls the gallery.
+        title: Title of the page.
         api_keys: Any one of them opens the API; without any, the API is open.
         admin_keys: Any one of them opens the API and may remove photos; without any, nobody can.
         cors_origins: Other sites whose scripts may call the API, such as ``https://shop.example``.
@@ -101,7 +101,7 @@ def allowed_hosts(host: str, given: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_address(host: str, settings: ServiceSettings, without_key: bool = False) -> None:
-    """See that a service which others can reach has a key.
+    """Check that a service which other machines can reach has a key.
 
     Args:
         host: Address to listen on.

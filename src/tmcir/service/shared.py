@@ -80,6 +80,6 @@ class Shared(Generic[T]):
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Take note of an error even where nobody waits for the result any more."""
+    """Retrieve an error even if nobody waits for the result any more."""
     if not task.cancelled():
         task.exception()

@@ -39,7 +39,7 @@ _WORDS: dict[str, Callable[[_Context], str]] = {
 
 
 def describe(problems: Iterable[Mapping[str, Any]], model: type[BaseModel] | None = None) -> str:
-    """Name every place of a request that is wrong, without repeating what stands there.
+    """List every invalid field of a request, without repeating its value.
 
     Args:
         problems: Errors as pydantic lists them; the first part of a place (``body``, ``query``) is

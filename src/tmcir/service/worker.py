@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Embedder(Protocol):
-    """What the worker asks of a gallery."""
+    """The part of a gallery that the worker uses."""
 
     def embed(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Return float32 [N, D]."""
@@ -40,7 +40,7 @@ class ClosedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[T]):
-    """What came of a query.
+    """The result of a query.
 
     Attributes:
         value: Its vector [D], or its explanation.
@@ -68,7 +68,7 @@ class Worker:
     """Runs the model in one thread; other threads submit queries and get futures.
 
     Args:
-        gallery: What embeds and explains.
+        gallery: Embeds and explains queries.
         capacity: Queries that may wait; one more raises `BusyError`.
         batch_size: Queries encoded at once.
         window: Seconds that the first query of a batch waits for others.
@@ -171,7 +171,7 @@ class Worker:
         if not jobs:
             return
         error = self._answer(jobs, self._gallery.embed)
-        if error is not None:  # one query's fault: the others must not suffer for it
+        if error is not None:  # one query is at fault: answer the others
             for job in jobs:
                 self._answer([job], self._gallery.embed)
 

@@ -1,4 +1,4 @@
-"""The model that a recipe starts from: loaded, or built from nothing or from pretrained parts."""
+"""The model that a recipe starts from: loaded, or built from scratch or from pretrained parts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tmcir.training.fitting import parameter_groups
 from tmcir.training.methods import MethodSettings
 from tmcir.training.recipe import LoraSettings, ModelSettings, Recipe, StageSettings
 
-# About as many training images standardise the features of a dual encoder.
+# Number of training images that standardise the features of a dual encoder, about.
 _CALIBRATION_IMAGES = 256
 
 
 def build_model(settings: ModelSettings, dataset: Dataset) -> TMCIR:
-    """Build the towers from nothing, or load them, and put the method on them.
+    """Build the towers from scratch, or load them, and put the method on them.
 
     A source keeps its own method unless the recipe names one.
 
@@ -84,9 +84,9 @@ def add_adapters(model: TMCIR, lora: LoraSettings | None) -> PeftModel | None:
 
 
 def count_trained(recipe: Recipe, model: TMCIR) -> int:
-    """Return how many of a model's weights the recipe's stages train, each counted once.
+    """Return the number of weights that the recipe's stages train, each counted once.
 
-    The model is changed: do not use it any more.
+    Changes the model: do not use it afterwards.
     """
     stages = [
         (name, settings)

@@ -1,4 +1,4 @@
-"""Whether a run could start, seen before anything is loaded or written."""
+"""Checks before a run, before anything is loaded or written."""
 
 from __future__ import annotations
 

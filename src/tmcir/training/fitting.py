@@ -40,8 +40,8 @@ def train_stage(
 
     Args:
         model: The model, changed in place.
-        stage: What a sample, an embedding and the loss are.
-        settings: How long, how fast.
+        stage: Defines samples, embeddings and the loss.
+        settings: Of the stage.
         store: Reads the images.
         folder: Gets checkpoint, best weights, metrics and TensorBoard's events.
         accelerator: Processes, devices and precision.
@@ -98,11 +98,11 @@ def train_stage(
 
 
 def checkpoint_gradients(model: TMCIR, enabled: bool) -> None:
-    """Let the towers keep the input of each layer and compute the rest again for the gradients.
+    """Switch gradient checkpointing of the towers: keep layer inputs, recompute the rest.
 
     Args:
         model: Its towers are changed in place.
-        enabled: False lets them keep everything again.
+        enabled: False switches it off.
     """
     for module in model.encoder.modules():
         if not (isinstance(module, PreTrainedModel) and module.supports_gradient_checkpointing):
@@ -119,7 +119,7 @@ def checkpoint_gradients(model: TMCIR, enabled: bool) -> None:
 def _images(
     stage: Stage, settings: StageSettings, store: ImageStore, accelerator: Accelerator, seed: int
 ) -> Images:
-    """Return what gives a step its images, after encoding the views of frozen towers."""
+    """Return the source of images for a step; views of frozen towers are encoded first."""
     device = accelerator.device
     augmentation = Augmentation(settings.min_crop, settings.mirror)
     if settings.views is None:
@@ -173,7 +173,7 @@ def _batches(
     steps_per_epoch: int,
     seed_of: Callable[[int], str],
 ) -> Callable[[int], Batch]:
-    """Return what gives this process's share of a step's batch."""
+    """Return a function from a step to this process's share of its batch."""
     share = settings.batch_size // accelerator.num_processes
     offset = accelerator.process_index * share
 
@@ -191,10 +191,10 @@ def _batches(
 
 
 def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, Any]]:
-    """Split what is trained by its rate, and by matrices (decayed) and the rest.
+    """Group trained parameters by learning rate and weight decay (matrices only).
 
-    The towers have a rate of their own; heads that are trained from nothing have that of the
-    method, or one of their own.
+    Towers have their own learning rate; heads trained from scratch have their own or that of the
+    method.
     """
     encoder, rate = model.encoder, settings.learning_rate
     tower_rate = rate if settings.tower_learning_rate is None else settings.tower_learning_rate

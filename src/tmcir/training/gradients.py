@@ -114,7 +114,7 @@ def _seeded(seed: str, device: torch.device) -> Iterator[None]:
 
 
 def gather(rows: Tensor) -> Tensor:
-    """Concatenate the rows of all processes, in order of rank; gradients flow to one's own."""
+    """Concatenate the rows of all processes, in order of rank; gradients flow to its own."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return rows
     gathered: Tensor = _Gather.apply(rows)

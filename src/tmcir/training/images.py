@@ -1,4 +1,4 @@
-"""The images of a training: read once, and sampled for every step as pixels or as features.
+"""Training images: read once, and sampled in each step as pixels or as features.
 
 Letters used in shapes: U images, V views of each, S image side, P patch tokens, D joint embedding
 size.
@@ -24,11 +24,11 @@ READ_CHUNK = 256
 ENCODE_CHUNK = 64
 
 States = tuple[Tensor, ...]
-"""What the frozen part of an encoder made of U images, see ``Encoder.image_states``."""
+"""Output of the frozen part of an encoder for U images, see ``Encoder.image_states``."""
 
 
 class Images(Protocol):
-    """Gives a step its images."""
+    """The interface of a source of images for training steps."""
 
     def draw(self, names: Sequence[str], seed: str) -> Tensor | States:
         """Return pixels, normalised float32 [U, 3, S, S], or encoded states of U images.
@@ -48,7 +48,7 @@ class ImageStore:
     Args:
         model: Its preprocessing reads the images.
         find: Returns the path of an image by its name.
-        limit: Maximum bytes to keep; images beyond it are read again when they are needed.
+        limit: Maximum bytes to keep; images beyond it are read again at each use.
 
     Attributes:
         encoder: The model's towers.
@@ -84,7 +84,7 @@ class ImageStore:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How training changes an image at random.
+    """Random crops and mirroring of training images.
 
     Attributes:
         min_crop: Minimum side of a crop as a share of the image's, in (0, 1]; 1 crops nothing.
@@ -123,7 +123,7 @@ class Augmentation:
 
 
 class Crops:
-    """Encodes nothing ahead: every step gets new crops, as pixels.
+    """New random crops in every step, as pixels.
 
     Args:
         store: Reads the images.
@@ -146,11 +146,11 @@ class Crops:
 
 
 class EncodedViews:
-    """Views of every image that a frozen tower encoded once; each step samples one of them.
+    """Views of every image, encoded once by a frozen tower; each step samples one of them.
 
     The first view is the whole image, as in a gallery; the others are random crops. What is cached
     is the output of the encoder's frozen part, which must not change any more. The store's memory
-    limit holds for the cache, too; images beyond it are encoded again when they are needed.
+    limit holds for the cache, too; images beyond it are encoded again at each use.
 
     Args:
         store: Reads the images.
@@ -215,7 +215,7 @@ class EncodedViews:
         )
 
     def _crops(self, images: Tensor, names: Sequence[str], view: int) -> Tensor:
-        """Crop each image by a seed of its own, so that the rest of the chunk does not matter."""
+        """Crop each image by its own seed, so that crops do not depend on the chunk."""
         return torch.cat(
             [
                 self._augmentation(image[None], seeded(f"{self._seed} {view} {name}"))

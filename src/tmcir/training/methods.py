@@ -17,7 +17,7 @@ class MethodSettings(BaseModel):
     """A method by its name, and the settings that its class declares.
 
     The name is one of ``tmcir.models.methods``, or ``module:Class`` for a composer of one's own: a
-    recipe that names a class vouches for it.
+    recipe that names a class trusts it.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)

@@ -1,4 +1,4 @@
-"""What stage align pairs texts with: captions, pseudo-targets, or what those are compared with."""
+"""The (image, texts) pairs of stage align: captions, pseudo-targets, or their baselines."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Pairing:
 
     Attributes:
         pairs: All of them are in every epoch.
-        captions: Drawn to make up ``caption_share`` of an epoch.
+        captions: Sampled to make up ``caption_share`` of an epoch.
         caption_share: In [0, 1).
-        files: Where images lie that are not of the dataset, by name.
+        files: Paths of images that are not of the dataset, by name.
     """
 
     pairs: Sequence[Pair]
@@ -48,10 +48,10 @@ class Pairing:
 def make_pairing(
     settings: AlignSettings, dataset: Dataset, skip: frozenset[str] = frozenset()
 ) -> Pairing:
-    """Collect the pairs that stage align is to learn from.
+    """Collect the pairs of stage align.
 
     Args:
-        settings: Which.
+        settings: Of the stage.
         dataset: The training split.
         skip: Images to skip.
 
@@ -62,7 +62,7 @@ def make_pairing(
     captions = [pair for pair in dataset.captions() if pair[0] not in skip]
     if not captions and (settings.pairs == "captions" or settings.caption_share):
         raise TMCIRError(
-            f"{dataset.name} has no captions to align on: leave the align stage out of the recipe,"
+            f"{dataset.name} has no captions to align on: remove stage align from the recipe,"
             " or align on pseudo-targets alone"
         )
     if settings.pseudo_targets is None:

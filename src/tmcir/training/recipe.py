@@ -17,7 +17,7 @@ from tmcir.training.methods import MethodSettings
 
 
 class TowerSettings(Settings):
-    """A small CLIP that is trained from nothing, with its own tokenizer."""
+    """A small CLIP that is trained from scratch, with its own tokenizer."""
 
     image_size: int = Field(default=128, ge=16, description="Side of the input, in pixels.")
     patch_size: int = Field(default=16, ge=4, description="Side of a patch, in pixels.")
@@ -55,7 +55,7 @@ class ModelSettings(Settings):
     source: str | None = Field(
         default=None, description="Model directory, or folder or hub id of a CLIP, to start from."
     )
-    build: TowerSettings | None = Field(default=None, description="Towers built from nothing.")
+    build: TowerSettings | None = Field(default=None, description="Towers built from scratch.")
     dual: DualSource | None = Field(
         default=None, description="A pretrained image backbone and text model with new heads."
     )
@@ -91,7 +91,7 @@ class ModelSettings(Settings):
         if [self.source, self.build, self.dual].count(None) != 2:
             raise ValueError("give one of source, build and dual")
         if self.source is None and (self.image_size, self.fit) != (None, None):
-            raise ValueError("image_size and fit change those of a source; build and dual have own")
+            raise ValueError("image_size and fit are for a source; build and dual have their own")
         if self.image_size is not None and self.method is None:
             raise ValueError(
                 "image_size changes the number of image tokens, which the source's own method"
@@ -123,16 +123,18 @@ class StageSettings(OptimiserSettings):
         description="Keep only the inputs of the towers' layers, and compute the rest again for the"
         " gradients: a fraction of the memory for about a third more time.",
     )
-    learning_rate: float = Field(default=5e-4, gt=0, description="Peak rate of the fusion.")
+    learning_rate: float = Field(
+        default=5e-4, gt=0, description="Peak learning rate of the method."
+    )
     tower_learning_rate: float | None = Field(
         default=None,
         ge=0,
-        description="Peak rate of the towers; none: as learning_rate, 0: frozen.",
+        description="Peak learning rate of the towers; none: as learning_rate, 0: frozen.",
     )
     head_learning_rate: float | None = Field(
         default=None,
         ge=0,
-        description="Peak rate of the heads of a dual encoder; none: as learning_rate, 0: frozen.",
+        description="Peak learning rate of dual-encoder heads; none: as learning_rate, 0: frozen.",
     )
     frozen_stages: int = Field(
         default=0,
@@ -168,7 +170,7 @@ class StageSettings(OptimiserSettings):
         " (the whole image plus views - 1 random crops) and sample one per step; none: encode new"
         " crops in every step.",
     )
-    symmetric: bool = Field(description="Both directions of InfoNCE, or from left to right.")
+    symmetric: bool = Field(description="Both directions of InfoNCE; False: from left to right.")
     lora: LoraSettings | None = Field(default=None, description="Adapters on the towers.")
     evaluate_every: int = Field(
         default=1, ge=0, description="Epochs between validations; 0 keeps the last weights."
@@ -179,8 +181,8 @@ class StageSettings(OptimiserSettings):
         frozen = self.tower_learning_rate == 0 or self.frozen_stages > 0
         if self.views is not None and (not frozen or self.lora is not None):
             raise ValueError(
-                "views are encoded once, by what is frozen: set tower_learning_rate to 0 or"
-                " frozen_stages, and lora to none, or leave views out"
+                "views need a frozen image tower: set tower_learning_rate to 0 or set"
+                " frozen_stages, and set lora to none; or remove views"
             )
         return self
 
@@ -197,8 +199,8 @@ class AlignSettings(StageSettings):
     )
     pseudo_targets: Path | None = Field(
         default=None,
-        description="Folder that `tmcir generate` wrote; for the comparisons, too, so that all"
-        " learn from the same texts.",
+        description="Folder that `tmcir generate` wrote; the comparisons need it, too, for the"
+        " same texts.",
     )
     caption_share: float = Field(
         default=0.0,
@@ -221,9 +223,11 @@ class AlignSettings(StageSettings):
 class InvertSettings(StageSettings):
     """Textual inversion on images alone, with the settings of Pic2Word."""
 
-    learning_rate: float = Field(default=1e-4, gt=0, description="Peak rate of the mapping.")
+    learning_rate: float = Field(
+        default=1e-4, gt=0, description="Peak learning rate of the mapping."
+    )
     tower_learning_rate: float | None = Field(
-        default=0.0, ge=0, description="Peak rate of the towers; Pic2Word freezes them."
+        default=0.0, ge=0, description="Peak learning rate of the towers; Pic2Word freezes them."
     )
     weight_decay: float = Field(default=0.1, ge=0, description="Of matrices; AdamW.")
     symmetric: bool = Field(default=True, description="Both directions of InfoNCE, as in Pic2Word.")
@@ -283,7 +287,7 @@ class Recipe(RunSettings):
     model: ModelSettings = Field(description="The model.")
     stages: Stages = Field(description="The stages.")
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="Of the matrix products; weights stay float32."
+        default="float32", description="dtype of matrix products; weights stay float32."
     )
     checkpoint_minutes: float = Field(default=5.0, gt=0, description="Between checkpoints.")
     image_memory: int = Field(

@@ -88,13 +88,13 @@ def train(
     if accelerator.is_main_process:
         model.save_pretrained(target)
     accelerator.wait_for_everyone()
-    accelerator.free_memory()  # what outlives the process group may wait for it for ever
+    accelerator.free_memory()  # threads that outlive the process group could wait for it forever
     accelerator.end_training()
     return target
 
 
 def _start(recipe: Recipe, model: TMCIR) -> str:
-    """Return a line on what the training starts from."""
+    """Return a line that says what the training starts from."""
     settings, title = recipe.model, model.composer.title
     if settings.source is None:
         return f"model: new towers with a new method, {title}"

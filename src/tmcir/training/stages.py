@@ -1,4 +1,4 @@
-"""The stages as plain functions: what a sample is, how it is embedded, what the loss is."""
+"""The stages as plain functions: samples, embeddings and loss of each."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the loop needs to know of a stage.
+    """A stage, as the training loop sees it.
 
     Attributes:
         name: ``align``, ``invert`` or ``fuse``.
@@ -67,8 +67,8 @@ class Stage:
         loss: Takes the gathered pairs and returns a scalar.
         after_step: Called after each optimiser step.
         negatives: Further negatives of each sample, sampled per step.
-        trains_method: Whether the method that composes queries gets gradients. Where it gets none
-            it is frozen: several processes wait for a gradient of all that is not.
+        trains_method: Whether the composer gets gradients. Otherwise it is frozen: with several
+            processes, DDP waits for gradients of every parameter that is not.
     """
 
     name: str
@@ -109,7 +109,7 @@ def invert(
 ) -> Stage:
     """Textual inversion on images alone, the training of Pic2Word (arXiv 2302.03084).
 
-    An image becomes a word, and "a photo of [word]" is to find the image among all of the batch.
+    An image becomes a pseudo-word; the text "a photo of [word]" must find the image in the batch.
     The model's method must be ``pic2word``.
 
     Args:

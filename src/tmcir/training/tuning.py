@@ -24,11 +24,10 @@ ScoreWeights = Callable[[TMCIR, Dataset, int], Scores]
 
 
 def tune(model: TMCIR, score: Callable[[], Scores], folder: Path) -> TrainingState:
-    """Give the model the weight with the best score, and say which of them that was.
+    """Set the model's weight to the one with the best score; return a line about it.
 
-    Of equally good weights the one nearest to 0.5, the plain sum, is taken. A grid and not a
-    gradient: one number is found by trying, and by the score that it is judged by; a gradient
-    would fit the training triplets' loss instead.
+    Ties go to the weight nearest to 0.5, the plain sum. A grid search suits a single number, and it
+    optimises the validation score itself; a gradient would optimise the training loss.
 
     Args:
         model: Its method is a weighted sum; its weight is changed in place.

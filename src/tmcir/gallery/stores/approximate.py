@@ -1,4 +1,4 @@
-"""One stable ranking out of searches that are only roughly right, and how right they are."""
+"""One stable ranking from approximate searches, and the recall of these."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ RECALL_AT = 50
 def rank(fetch: Fetch, vector: NDArray[np.float32], k: int) -> Neighbours:
     """Return the first ``k`` of one ranking that does not depend on ``k``.
 
-    An index gives other results when it is asked for more, so that pages would overlap. Here the
-    numbers of candidates are fixed: the ranking is all that the shallow search finds, then what
-    the deeper one finds beyond it, and so on. Candidates are scored again with their full vectors,
-    and equal scores come in the order of ids: a group of equals that the end of a search may have
-    cut in two is left to the next one.
+    The results of an index depend on how many are asked for, so pages would overlap. Here searches
+    have fixed depths: the ranking starts with the results of the shallowest search; each deeper
+    search appends those that are new. Candidates are scored again with their full vectors, ties in
+    the order of ids. If a search may end within a group of equal scores, the next one ranks that
+    group.
 
     Raises:
         TMCIRError: ``k`` is more than the deepest search gives.
     """
     if k > DEPTHS[-1]:
         raise TMCIRError(
-            f"results beyond the first {DEPTHS[-1]:,} are not to be had from a gallery with an"
-            " index; make the search narrower"
+            f"results beyond the first {DEPTHS[-1]:,} are not available from a gallery with"
+            " an index; narrow the search"
         )
     ranked = Neighbours([], np.empty(0), np.empty((0, len(vector)), np.float32))
     for depth in DEPTHS:
@@ -55,7 +55,7 @@ def recall(store: Store, queries: int, seed: int = 0) -> float | None:
 
     Args:
         store: The store, which stays as it is.
-        queries: How many.
+        queries: Number of queries.
         seed: Of the choice of rows.
 
     Returns:

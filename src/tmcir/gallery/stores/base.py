@@ -1,4 +1,4 @@
-"""What a gallery keeps and asks of its store, small enough that another engine can stand behind."""
+"""The interface between a gallery and the database that keeps it."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What a store says of itself.
+    """Precision, size and index of a store.
 
     Attributes:
         precision: How it keeps the numbers of vectors.
@@ -122,7 +122,7 @@ class StoreInfo:
 
 
 class Store(ABC):
-    """What a gallery asks of its store. Each write is there completely or not at all."""
+    """The interface of a store. Every write is atomic."""
 
     @abstractmethod
     def model(self) -> ModelRecord | None:
@@ -134,7 +134,7 @@ class Store(ABC):
 
     @abstractmethod
     def alone(self) -> AbstractContextManager[None]:
-        """Keep other writers out of the gallery, which need not exist yet, during a ``with``.
+        """Lock the gallery, which need not exist yet, against other writers within a ``with``.
 
         Raises:
             TMCIRError: Another process is writing.
@@ -170,17 +170,17 @@ class Store(ABC):
 
     @abstractmethod
     def tidy(self) -> None:
-        """Join the small files of many writes, and bring the index up to date, or build it."""
+        """Compact the small files of many writes, and build or update the index."""
 
     @abstractmethod
     def refresh(self) -> None:
-        """See what others have written."""
+        """Read the newest version."""
 
     @abstractmethod
     def nearest(self, vector: NDArray[np.float32], k: int, where: str | None = None) -> Neighbours:
         """Return the rows nearest to a unit vector [D], min(k, N) of them where it is exact.
 
-        What k rows begin with is what more rows begin with, as long as nothing is written.
+        A longer ranking begins with the shorter one, as long as nothing is written.
 
         Raises:
             TMCIRError: The SQL condition ``where`` cannot be read or names an unknown column.
@@ -220,7 +220,7 @@ class Store(ABC):
 
     @abstractmethod
     def info(self) -> StoreInfo:
-        """Return what the store says of itself."""
+        """Return precision, size and index."""
 
     @abstractmethod
     def __len__(self) -> int:

@@ -384,7 +384,7 @@ def _plain_errors(problem: str) -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    """Return what LanceDB says on one line, without the place in its own source."""
+    """Return LanceDB's message on one line, without the place in its own source."""
     words = on_one_line(" ".join(str(error).split()))
     return re.sub(r",? ?\S*/\S+\.rs:\d+(:\d+)?", "", words)
 

@@ -1,7 +1,7 @@
-"""An SQL condition checked before a store reads it: brackets that fit, values of the right kind.
+"""Checking an SQL condition before a store reads it: its brackets, and the kinds of its values.
 
-LanceDB reads the first condition that is complete and ignores what follows, so that a bracket too
-many would silently drop the rest of a filter. What is in doubt is left to the store.
+LanceDB reads the first complete condition and ignores what follows, so that one extra bracket would
+silently drop the rest of a filter. Doubtful conditions are passed on to the store.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Token(NamedTuple):
 
 
 def check_where(where: str, columns: Mapping[str, ColumnKind]) -> None:
-    """Check an SQL condition as far as that needs no store.
+    """Check brackets and values of an SQL condition.
 
     Args:
         where: The condition.

@@ -1,4 +1,4 @@
-"""What TMCIR is compared with: a file a method, each from its paper, over the same towers."""
+"""The baselines: one file per method, each after its paper, over the same towers."""
 
 from tmcir.models.baselines.untrained import (
     UNTRAINED_METHODS,

@@ -1,4 +1,4 @@
-"""Ways to compose a query that have nothing to train, over the same towers."""
+"""Composers without weights: image only, text only, and the normalised sum."""
 
 from __future__ import annotations
 

@@ -40,14 +40,14 @@ class ImageBackbone(nn.Module, ABC):
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """Return what ``create_backbone`` builds the same backbone from, of JSON's types."""
+        """Return a JSON object from which ``create_backbone`` builds the same backbone."""
 
     def settings(self) -> dict[str, Any]:
-        """Return what features depend on beside the weights."""
+        """Return the settings that features depend on."""
         return self.config()
 
     def first(self, pixels: Tensor, count: int) -> list[Tensor]:
-        """Run the first ``count`` stages: what ``rest`` needs to do the rest."""
+        """Run the first ``count`` stages; ``rest`` continues from their output."""
         raise NotImplementedError
 
     def rest(self, states: list[Tensor], count: int) -> list[Tensor]:
@@ -138,7 +138,7 @@ class TransformersBackbone(ImageBackbone):
         return {"kind": "transformers", "levels": self.levels, "config": self.net.config.to_dict()}
 
     def settings(self) -> dict[str, Any]:
-        """Return what features depend on beside the weights."""
+        """Return the settings that features depend on."""
         return {
             "kind": self.net.config.model_type,
             "levels": self.levels,
@@ -182,7 +182,7 @@ def load_backbone(source: str, levels: int) -> tuple[ImageBackbone, dict[str, An
 
 
 def without_pooler(model: Any) -> Any:
-    """Take away the pooler of a transformers model, which nothing here reads."""
+    """Remove the pooler of a transformers model, which is not used here."""
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model

@@ -1,4 +1,4 @@
-"""What every encoder is: an image tower and a text tower with one joint space.
+"""The interface of an encoder: an image tower and a text tower with one joint space.
 
 Letters used in shapes: N samples, S image side, P image tokens, L text tokens, D joint embedding
 size, W width of the text tower.
@@ -34,9 +34,9 @@ class Encoder(nn.Module, ABC):
         family: The family's name in saved models.
         prefix_tokens: Number of special tokens before the content of a text.
         suffix_tokens: Number of special tokens after it.
-        head_names: Modules that are trained from nothing, at the rate of the method and not of the
-            pretrained towers.
-        token_names: Those of their layers that only tokens need.
+        head_names: Modules trained from scratch, at the learning rate of the method and not of
+            the pretrained towers.
+        token_names: Layers of the heads that only tokens need.
         lora_targets: Names of the layers in ``towers`` that low-rank adapters go into, or a regular
             expression of their whole names.
     """
@@ -54,7 +54,7 @@ class Encoder(nn.Module, ABC):
         self.prefix_tokens = special.index(0)
         self.suffix_tokens = special[::-1].index(0)
 
-    # What the towers are
+    # Properties of the towers
 
     @property
     @abstractmethod
@@ -89,11 +89,11 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """Return what ``from_config`` builds the same towers from, of JSON's types."""
+        """Return a JSON object from which ``from_config`` builds the same towers."""
 
     @abstractmethod
     def embedding_settings(self) -> dict[str, Any]:
-        """Return what embeddings depend on beside the weights, for the model's identity."""
+        """Return the settings that embeddings depend on, for the model's identity."""
 
     @classmethod
     @abstractmethod
@@ -124,7 +124,7 @@ class Encoder(nn.Module, ABC):
             TMCIRError: There is no such checkpoint, or weights are missing from it.
         """
 
-    # What they do
+    # Encoding
 
     @abstractmethod
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
@@ -135,7 +135,7 @@ class Encoder(nn.Module, ABC):
         """Encode tokenised texts."""
 
     def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
-        """Return the output of all that is frozen, for training to cache; by default, features.
+        """Return the output of the frozen part, for training to cache; by default, the features.
 
         Args:
             pixel_values: float [N, 3, S, S], normalised.
@@ -229,7 +229,7 @@ class Encoder(nn.Module, ABC):
         """
         if stages or depthwise or text_layers:
             raise TMCIRError(
-                f"an encoder of family {self.family!r} cannot be frozen in parts: leave out"
+                f"an encoder of family {self.family!r} cannot be frozen in parts: remove"
                 " frozen_stages, frozen_depthwise and frozen_text_layers"
             )
 
@@ -335,7 +335,7 @@ class Encoder(nn.Module, ABC):
     def _max_length(self) -> int:
         return self.prefix_tokens + self.text_length + self.suffix_tokens
 
-    # What a method of textual inversion needs
+    # Textual inversion
 
     @property
     def text_width(self) -> int:
@@ -373,7 +373,7 @@ _VOLATILE = {
 
 
 def stable_settings(config: Any) -> Any:
-    """Return a transformers configuration without defaults and without facts of the library."""
+    """Return a transformers configuration without defaults and the library's own entries."""
     content = config.to_diff_dict() if hasattr(config, "to_diff_dict") else config
     if isinstance(content, dict):
         return {

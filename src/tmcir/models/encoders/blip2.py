@@ -89,7 +89,7 @@ class Blip2Encoder(Encoder):
         return {"blip2": self.blip2.config.to_dict()}
 
     def embedding_settings(self) -> dict[str, Any]:
-        """Return what embeddings depend on beside the weights."""
+        """Return the settings that embeddings depend on."""
         config = self.blip2.config
         return {
             "vision": stable_settings(config.vision_config),

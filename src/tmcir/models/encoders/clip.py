@@ -88,7 +88,7 @@ class ClipEncoder(Encoder):
         return {"clip": self.clip.config.to_dict(), "raw_sum": self.raw_sum}
 
     def embedding_settings(self) -> dict[str, Any]:
-        """Return what embeddings depend on beside the weights."""
+        """Return the settings that embeddings depend on."""
         return {"clip": stable_settings(self.clip.config), "raw_sum": self.raw_sum}
 
     @classmethod
@@ -155,7 +155,7 @@ class ClipEncoder(Encoder):
         return functional.normalize(pooled, dim=-1), norms
 
     def word_embeddings(self, ids: Tensor) -> Tensor:
-        """Return what the text tower reads for token ids, without positions: float [..., W]."""
+        """Return the word embeddings of token ids, without positions: float [..., W]."""
         embedded: Tensor = self.clip.text_model.embeddings.token_embedding(ids)
         return embedded
 
@@ -192,7 +192,7 @@ def build_clip(
     heads: int = 4,
     stem: str = "convolution",
 ) -> CLIPModel:
-    """Build a CLIP with random weights around a tokenizer, to be trained from nothing.
+    """Build a CLIP with random weights around a tokenizer, to be trained from scratch.
 
     ``stem`` says how pixels become patch tokens: ``patch`` is CLIP's own projection,
     ``convolution`` a ``ConvolutionalStem``.

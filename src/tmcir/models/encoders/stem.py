@@ -1,4 +1,4 @@
-"""A convolutional stem for an image tower that is trained from nothing."""
+"""A convolutional stem for an image tower that is trained from scratch."""
 
 from __future__ import annotations
 

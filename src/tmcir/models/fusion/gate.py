@@ -28,7 +28,7 @@ class Gate(nn.Module):
         embedding_size: D.
         hidden_size: H.
         channels: One pair of weights a channel; False: one for all.
-        residual: False leaves out W_r.
+        residual: Whether there is a W_r.
         dropout: Share of dropped activations.
     """
 

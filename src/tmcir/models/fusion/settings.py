@@ -15,7 +15,7 @@ GateKind = Literal["channel", "scalar", "none"]
 class FusionSettings(ComposerSettings):
     """Adaptive token fusion, METHOD.md section 4.
 
-    The settings from ``merge`` on remove single parts of the method, to measure what each brings.
+    The settings from ``merge`` on remove single parts of the method, for ablations.
     """
 
     hidden_size: int = Field(default=256, ge=8, description="Width of the fusion layers.")
@@ -53,5 +53,7 @@ class FusionSettings(ComposerSettings):
         if self.hidden_size % self.heads:
             raise ValueError("heads must divide hidden_size")
         if self.gate == "none" and self.gate_residual:
-            raise ValueError("gate_residual needs a gate: leave it out, or leave out gate: none")
+            raise ValueError(
+                "gate_residual needs a gate: remove one of gate_residual and gate: none"
+            )
         return self
