@@ -17,6 +17,29 @@ if TYPE_CHECKING:
     from tmcir.gallery import Hit, Term
 
 
+Where = Annotated[str | None, typer.Option(help="SQL condition on id and metadata columns.")]
+Balance = Annotated[
+    float, typer.Option(help="From -1 (follow the image only) to 1 (the text only).")
+]
+ItemId = Annotated[
+    str | None, typer.Option(help="Id of a photo of the gallery, in place of --image.")
+]
+MoreLike = Annotated[
+    list[str] | None, typer.Option(help="Id of a photo to move towards; may be repeated.")
+]
+LessLike = Annotated[
+    list[str] | None, typer.Option(help="Id of a photo to move away from; may be repeated.")
+]
+Terms = Annotated[
+    list[str] | None,
+    typer.Option(help="Further text with a weight, as TEXT:WEIGHT; may be repeated."),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--not", help="Text that results should not match; may be repeated."),
+]
+
+
 def search(
     gallery: GalleryAddress,
     image: Annotated[Path | None, typer.Option(help="Reference image.")] = None,
@@ -24,29 +47,13 @@ def search(
         str | None, typer.Option(help="How it should differ; without --image, what to find.")
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Number of results.")] = 20,
-    where: Annotated[
-        str | None, typer.Option(help="SQL condition on id and metadata columns.")
-    ] = None,
-    balance: Annotated[
-        float, typer.Option(help="From -1 (follow the image only) to 1 (the text only).")
-    ] = 0.0,
-    item: Annotated[
-        str | None, typer.Option(help="Id of a photo of the gallery, in place of --image.")
-    ] = None,
-    more_like: Annotated[
-        list[str] | None, typer.Option(help="Id of a photo to move towards; may be repeated.")
-    ] = None,
-    term: Annotated[
-        list[str] | None,
-        typer.Option(help="Further text with a weight, as TEXT:WEIGHT; may be repeated."),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option("--not", help="Text that results should not match; may be repeated."),
-    ] = None,
-    less_like: Annotated[
-        list[str] | None, typer.Option(help="Id of a photo to move away from; may be repeated.")
-    ] = None,
+    where: Where = None,
+    balance: Balance = 0.0,
+    item: ItemId = None,
+    more_like: MoreLike = None,
+    term: Terms = None,
+    without: Without = None,
+    less_like: LessLike = None,
     offset: Annotated[int, typer.Option(help="Results to skip before the first.")] = 0,
     deduplicate: Annotated[
         bool, typer.Option("--deduplicate", help="Merge near-duplicates among the results.")

@@ -171,9 +171,8 @@ class Gallery:
             prune: Remove photos that are no longer in the folder, or in the list. Without it
                 they stay. A photo that is there but broken, or whose folder cannot be read, keeps
                 its last valid vector.
-            roles: Columns, as the table or the gallery calls them, that name a product, lead to
-                it, price it and hold its photos together; kept in the gallery. What is None stays
-                as it is, and is guessed where it was never given.
+            roles: Columns with a product's title, link, price and group, as the table or the
+                gallery names them; kept in the gallery. A None stays as it is.
 
         Returns:
             What was added, updated, left unchanged, removed and skipped.
@@ -185,10 +184,8 @@ class Gallery:
         if chunk_size < 1:
             raise TMCIRError(f"chunk_size must be at least 1, not {chunk_size}")
         started = time.perf_counter()
-        report = AddReport()
         found = find_photos(photos, metadata).without(self.removed())
-        report.skipped += found.skipped
-        report.notes += found.notes
+        report = AddReport(skipped=[*found.skipped], notes=[*found.notes])
         known = self._columns_now()
         if prune and not found.photos and len(self):
             raise TMCIRError(f"{photos}: holds no photos; pruning would empty the gallery")
@@ -199,12 +196,7 @@ class Gallery:
             report.notes += [f"metadata: {note}" for note in table.notes]
         with self._store.alone():
             self._create_or_check()
-            known = self._store.columns()  # again: another writer may have added some meanwhile
-            new = {name: kind for name, kind in table.columns.items() if name not in known}
-            self._store.add_columns(new)
-            if roles is not None:
-                chosen = named_roles(roles, self._store.columns()).or_else(self.chosen_roles())
-                self._store.change_setting(_ROLES, json.dumps(asdict(chosen)))
+            self._add_columns(table, roles)
             write_photos(
                 self._store, self._model, found.photos, table, report, chunk_size, progress
             )
@@ -588,6 +580,14 @@ class Gallery:
             self._store.create(self._record, self._precision)
         else:
             check_same(self._uri, stored, self._record)
+
+    def _add_columns(self, table: Metadata, roles: Roles | None) -> None:
+        known = self._store.columns()  # again: another writer may have added some meanwhile
+        new = {name: kind for name, kind in table.columns.items() if name not in known}
+        self._store.add_columns(new)
+        if roles is not None:
+            chosen = named_roles(roles, self._store.columns()).or_else(self.chosen_roles())
+            self._store.change_setting(_ROLES, json.dumps(asdict(chosen)))
 
     def _keep_removed(self, ids: set[str]) -> None:
         self._store.change_setting(_REMOVED, json.dumps(sorted(ids), ensure_ascii=False))

@@ -84,7 +84,14 @@ def train_stage(
         after_step=lambda: stage.after_step(model),
         figures=lambda: {"temperature": model.encoder.logit_scale.detach().neg().exp().item()},
     )
-    plan = Plan(
+    plan = _plan(settings, steps_per_epoch, checkpoint_minutes)
+    state = fit(job, plan, folder, accelerator, validate)
+    checkpoint_gradients(model, False)  # the next stage has a setting of its own
+    return state
+
+
+def _plan(settings: StageSettings, steps_per_epoch: int, checkpoint_minutes: float) -> Plan:
+    return Plan(
         steps=steps_per_epoch * settings.epochs,
         warmup=settings.warmup,
         max_gradient_norm=settings.max_gradient_norm,
@@ -92,9 +99,6 @@ def train_stage(
         validate_every=steps_per_epoch * settings.evaluate_every,
         checkpoint_minutes=checkpoint_minutes,
     )
-    state = fit(job, plan, folder, accelerator, validate)
-    checkpoint_gradients(model, False)  # the next stage has a setting of its own
-    return state
 
 
 def checkpoint_gradients(model: TMCIR, enabled: bool) -> None:

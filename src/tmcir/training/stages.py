@@ -178,33 +178,10 @@ def fuse(
         ]
 
     def embed(model: TMCIR, batch: Batch) -> Pairs:
-        assert batch.reference is not None
-        image = batch.image_features(model.encoder)
-        reference = image.select(batch.reference)
-        query = model(reference, batch.text_features(model.encoder)).query
-        pairs = Pairs(query, image.pooled[batch.target], batch.groups, _scale(model))
-        captions = batch.caption_features(model.encoder)
-        if captions is not None:
-            pairs = replace(pairs, captions=captions[0], caption_mask=captions[1])
-        rows = [batch.reference[:, None]] if reference_as_negative else []
-        rows += [] if batch.negatives is None else [batch.negatives]
-        if not rows:
-            return pairs
-        hard = torch.cat(rows, dim=1)  # [B, K]
-        present = None if batch.negatives is None else hard >= 0
-        return replace(pairs, hard_negatives=image.pooled[hard.clamp(min=0)], hard_mask=present)
+        return _embed_triplets(model, batch, reference_as_negative)
 
     def loss(pairs: Pairs) -> Tensor:
-        composed = info_nce(
-            pairs.left,
-            pairs.right,
-            pairs.scale,
-            pairs.groups,
-            symmetric,
-            pairs.hard_negatives,
-            pairs.hard_mask,
-        )
-        return composed + caption_weight * _caption_loss(pairs) if caption_weight else composed
+        return _triplet_loss(pairs, symmetric, caption_weight)
 
     return Stage(
         "fuse",
@@ -214,6 +191,39 @@ def fuse(
         after_step=lambda model: model.composer.update_statistics(),
         negatives=subset_negatives,
     )
+
+
+def _embed_triplets(model: TMCIR, batch: Batch, reference_as_negative: bool) -> Pairs:
+    """Embed queries, targets, further negatives and captions of a batch of triplets."""
+    assert batch.reference is not None
+    image = batch.image_features(model.encoder)
+    reference = image.select(batch.reference)
+    query = model(reference, batch.text_features(model.encoder)).query
+    pairs = Pairs(query, image.pooled[batch.target], batch.groups, _scale(model))
+    captions = batch.caption_features(model.encoder)
+    if captions is not None:
+        pairs = replace(pairs, captions=captions[0], caption_mask=captions[1])
+    rows = [batch.reference[:, None]] if reference_as_negative else []
+    rows += [] if batch.negatives is None else [batch.negatives]
+    if not rows:
+        return pairs
+    hard = torch.cat(rows, dim=1)  # [B, K]
+    present = None if batch.negatives is None else hard >= 0
+    return replace(pairs, hard_negatives=image.pooled[hard.clamp(min=0)], hard_mask=present)
+
+
+def _triplet_loss(pairs: Pairs, symmetric: bool, caption_weight: float) -> Tensor:
+    """Return equation (4), plus the weighted loss on captions."""
+    composed = info_nce(
+        pairs.left,
+        pairs.right,
+        pairs.scale,
+        pairs.groups,
+        symmetric,
+        pairs.hard_negatives,
+        pairs.hard_mask,
+    )
+    return composed + caption_weight * _caption_loss(pairs) if caption_weight else composed
 
 
 def _caption_loss(pairs: Pairs) -> Tensor:
