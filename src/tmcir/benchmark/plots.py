@@ -36,7 +36,17 @@ class Placed(NamedTuple):
 
 
 def draw_results(results: Results) -> bytes:
-    """Draw the compared figures, one panel each, with one line per cell; return a PNG."""
+    """Return `results_figure` as a PNG."""
+    return _png(results_figure(results))
+
+
+def draw_balance(results: Results) -> bytes:
+    """Return `balance_figure` as a PNG."""
+    return _png(balance_figure(results))
+
+
+def results_figure(results: Results) -> Figure:
+    """Draw the compared figures, one panel each, with one line per cell."""
     cells = [cell for cell in results.cells if cell.metrics]
     names = results.compared_by
     figure = Figure(figsize=(3 + 3.4 * len(names), 1.6 + 0.3 * len(cells)), layout="constrained")
@@ -54,7 +64,7 @@ def draw_results(results: Results) -> bytes:
     panels[0].set_ylim(len(cells) - 0.4, -0.6)
     interval = ", 95% intervals over seeds" if len(results.seeds) > 1 else ", one seed"
     figure.suptitle(f"{results.name}: {results.dataset} {results.split}{interval}", fontsize=10)
-    return _png(figure)
+    return figure
 
 
 Plane = tuple[
@@ -63,8 +73,8 @@ Plane = tuple[
 """Labels of x and y, what gives them for a cell, and whether to draw lines of equal sums."""
 
 
-def draw_balance(results: Results) -> bytes:
-    """Draw all methods by the contributions of image (x) and text (y); return a PNG.
+def balance_figure(results: Results) -> Figure:
+    """Draw all methods by the contributions of image (x) and text (y).
 
     If the dataset's attributes are known, a second plane has changed@10 over kept@10. If many
     methods lie close together, a panel below enlarges that part of the plane.
@@ -109,7 +119,7 @@ def draw_balance(results: Results) -> bytes:
     figure.suptitle(
         f"{results.name}: further right follows the image, further up the text", fontsize=10
     )
-    return _png(figure)
+    return figure
 
 
 def _placed(cells: Sequence[CellResult], plane: Plane) -> list[Placed]:
