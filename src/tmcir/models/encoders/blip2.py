@@ -7,15 +7,15 @@ shapes: N samples, P query tokens, L text tokens, D joint embedding size.
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Blip2Config, Blip2ForImageTextRetrieval, PreTrainedTokenizerBase
 
-from tmcir.models.encoders.base import Encoder, divisible, stable_settings
-from tmcir.models.encoders.pretrained import load_preprocessing, load_tokenizer, load_weights
+from tmcir.models.encoders.base import stable_settings
+from tmcir.models.encoders.published import PublishedEncoder
 from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 from tmcir.models.preprocessing import ImagePreprocessor
 
@@ -23,7 +23,7 @@ _MAX_TEXT_LENGTH = 62
 _FIRST_SCALE = math.log(1 / 0.07)  # the checkpoint has none
 
 
-class Blip2Encoder(Encoder):
+class Blip2Encoder(PublishedEncoder):
     """The vision tower and the Q-Former of BLIP-2, first stage.
 
     The Q-Former reads an image with learned query tokens, which are the image tokens here: they
@@ -38,6 +38,9 @@ class Blip2Encoder(Encoder):
     """
 
     family = "blip-2"
+    attribute = "blip2"
+    model_class = Blip2ForImageTextRetrieval
+    config_class = Blip2Config
     lora_targets = r".*(self_attn\.(qkv|projection)|attention\.(query|key|value))"
 
     def __init__(
@@ -78,16 +81,6 @@ class Blip2Encoder(Encoder):
         """log(1 / tau)."""
         return self.scale
 
-    @property
-    def towers(self) -> nn.Module:
-        """The BLIP-2 model."""
-        blip2: nn.Module = self.blip2
-        return blip2
-
-    def config(self) -> dict[str, Any]:
-        """Return the configuration of the BLIP-2 model."""
-        return {"blip2": self.blip2.config.to_dict()}
-
     def embedding_settings(self) -> dict[str, Any]:
         """Return the settings that embeddings depend on."""
         config = self.blip2.config
@@ -96,40 +89,13 @@ class Blip2Encoder(Encoder):
             "qformer": stable_settings(config.qformer_config),
         }
 
-    @classmethod
-    def from_config(
-        cls,
-        config: dict[str, Any],
-        tokenizer: PreTrainedTokenizerBase,
-        preprocessing: dict[str, Any],
-    ) -> Self:
-        """Build a BLIP-2 with random weights."""
-        blip2 = Blip2ForImageTextRetrieval(Blip2Config(**config["blip2"]))
-        size = blip2.config.vision_config.image_size
-        return cls(blip2, tokenizer, ImagePreprocessor.from_dict(preprocessing, size))
-
-    @classmethod
-    def from_pretrained(cls, source: str, config: dict[str, Any]) -> Self:
-        """Load a published BLIP-2 for image-text retrieval, in float32."""
-        blip2 = load_weights(Blip2ForImageTextRetrieval, source)
-        size = blip2.config.vision_config.image_size
-        preprocessor = ImagePreprocessor.from_dict(load_preprocessing(source), size)
-        return cls(blip2, load_tokenizer(source), preprocessor)
-
-    def checked_size(self, size: int) -> int:
-        """Return ``size``, of which patches must be a divisor."""
-        return divisible(size, self.blip2.config.vision_config.patch_size)
-
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
         """Encode float [N, 3, S, S]."""
         return self.features_of(self.image_states(pixel_values))
 
     def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
         """Return the projected query tokens, float [N, P, D]."""
-        interpolated = pixel_values.shape[-1] != self.blip2.config.vision_config.image_size
-        states = self.blip2.vision_model(
-            pixel_values=pixel_values, interpolate_pos_encoding=interpolated
-        ).last_hidden_state
+        states = self.run_vision_tower(pixel_values).last_hidden_state
         queries = self.blip2.query_tokens.expand(len(states), -1, -1)
         read = self.blip2.qformer(query_embeds=queries, encoder_hidden_states=states)
         return (self.blip2.vision_projection(read.last_hidden_state),)

@@ -6,15 +6,14 @@ width.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerBase
 
-from tmcir.models.encoders.base import Encoder, divisible, stable_settings
-from tmcir.models.encoders.pretrained import load_preprocessing, load_tokenizer, load_weights
+from tmcir.models.encoders.published import PublishedEncoder
 from tmcir.models.encoders.stem import ConvolutionalStem
 from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 from tmcir.models.preprocessing import ImagePreprocessor
@@ -24,7 +23,7 @@ from tmcir.models.preprocessing import ImagePreprocessor
 _RAW_SUM_CLASSES = {"modeling_MMRet_CLIP.CLIPModel"}
 
 
-class ClipEncoder(Encoder):
+class ClipEncoder(PublishedEncoder):
     """CLIP's towers with what they need to read images and texts.
 
     Args:
@@ -36,6 +35,9 @@ class ClipEncoder(Encoder):
     """
 
     family = "clip"
+    attribute = "clip"
+    model_class = CLIPModel
+    config_class = CLIPConfig
 
     def __init__(
         self,
@@ -62,11 +64,6 @@ class ClipEncoder(Encoder):
         return int(self.clip.config.text_config.hidden_size)
 
     @property
-    def image_tokens(self) -> int:
-        """P, the number of patch tokens of an image."""
-        return int((self.preprocessor.size // self.clip.config.vision_config.patch_size) ** 2)
-
-    @property
     def text_length(self) -> int:
         """Maximum number of content tokens of a text; longer texts are cut."""
         return int(self.clip.config.text_config.max_position_embeddings) - 2
@@ -77,19 +74,18 @@ class ClipEncoder(Encoder):
         scale: nn.Parameter = self.clip.logit_scale
         return scale
 
-    @property
-    def towers(self) -> nn.Module:
-        """The CLIP model."""
-        clip: nn.Module = self.clip
-        return clip
-
     def config(self) -> dict[str, Any]:
-        """Return the configuration of the CLIP model."""
-        return {"clip": self.clip.config.to_dict(), "raw_sum": self.raw_sum}
+        """Return the configuration of the CLIP model, and how queries are summed."""
+        return {**super().config(), "raw_sum": self.raw_sum}
 
     def embedding_settings(self) -> dict[str, Any]:
         """Return the settings that embeddings depend on."""
-        return {"clip": stable_settings(self.clip.config), "raw_sum": self.raw_sum}
+        return {**super().embedding_settings(), "raw_sum": self.raw_sum}
+
+    @classmethod
+    def create(cls, config: CLIPConfig) -> CLIPModel:
+        """Create a CLIP with random weights, our own stem included."""
+        return create_clip(config)
 
     @classmethod
     def from_config(
@@ -97,26 +93,19 @@ class ClipEncoder(Encoder):
         config: dict[str, Any],
         tokenizer: PreTrainedTokenizerBase,
         preprocessing: dict[str, Any],
-    ) -> ClipEncoder:
+    ) -> Self:
         """Build a CLIP with random weights."""
-        clip = create_clip(CLIPConfig(**config["clip"]))
-        size = clip.config.vision_config.image_size
-        preprocessor = ImagePreprocessor.from_dict(preprocessing, size)
-        return cls(clip, tokenizer, preprocessor, config.get("raw_sum", False))
+        encoder = super().from_config(config, tokenizer, preprocessing)
+        encoder.raw_sum = config.get("raw_sum", False)
+        return encoder
 
     @classmethod
-    def from_pretrained(cls, source: str, config: dict[str, Any]) -> ClipEncoder:
+    def from_pretrained(cls, source: str, config: dict[str, Any]) -> Self:
         """Load a published CLIP, or a composed CLIP of the same architecture."""
-        clip = load_weights(CLIPModel, source)
-        size = clip.config.vision_config.image_size
-        preprocessor = ImagePreprocessor.from_dict(load_preprocessing(source), size)
+        encoder = super().from_pretrained(source, config)
         published = str(config.get("auto_map", {}).get("AutoModel", ""))
-        raw_sum = published.rpartition("--")[2] in _RAW_SUM_CLASSES
-        return cls(clip, load_tokenizer(source), preprocessor, raw_sum)
-
-    def checked_size(self, size: int) -> int:
-        """Return ``size``, of which patches must be a divisor."""
-        return divisible(size, self.clip.config.vision_config.patch_size)
+        encoder.raw_sum = published.rpartition("--")[2] in _RAW_SUM_CLASSES
+        return encoder
 
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
         """Encode float [N, 3, S, S].
@@ -124,10 +113,8 @@ class ClipEncoder(Encoder):
         Patch tokens go through the same norm and projection as the class token: CLIP trains only
         the latter there, but the space is shared (METHOD.md section 1).
         """
-        tower = self.clip.vision_model
-        interpolated = pixel_values.shape[-1] != self.clip.config.vision_config.image_size
-        output = tower(pixel_values=pixel_values, interpolate_pos_encoding=interpolated)
-        states = tower.post_layernorm(output.last_hidden_state)  # [N, 1 + P, W]
+        output = self.run_vision_tower(pixel_values)
+        states = self.clip.vision_model.post_layernorm(output.last_hidden_state)  # [N, 1 + P, W]
         projected = self.clip.visual_projection(states)  # [N, 1 + P, D]
         pooled, norms = self._normalised(projected[:, 0])
         return ImageFeatures(pooled, projected[:, 1:], norms)

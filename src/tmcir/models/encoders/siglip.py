@@ -6,20 +6,17 @@ N samples, P patch tokens, L text tokens, D joint embedding size.
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase, SiglipConfig, SiglipModel
 
 from tmcir.core.errors import TMCIRError
-from tmcir.models.encoders.base import Encoder, divisible, stable_settings
-from tmcir.models.encoders.pretrained import load_preprocessing, load_tokenizer, load_weights
+from tmcir.models.encoders.published import PublishedEncoder
 from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 from tmcir.models.preprocessing import ImagePreprocessor
 
 
-class SiglipEncoder(Encoder):
+class SiglipEncoder(PublishedEncoder):
     """SigLIP's towers.
 
     Both differ from CLIP's. The text tower attends in both directions and to padding, so every
@@ -39,6 +36,9 @@ class SiglipEncoder(Encoder):
     """
 
     family = "siglip"
+    attribute = "siglip"
+    model_class = SiglipModel
+    config_class = SiglipConfig
     # Not the projection of the pooling, which torch runs without the layer's own code.
     lora_targets = r".*self_attn\.(q_proj|k_proj|v_proj|out_proj)"
 
@@ -61,11 +61,6 @@ class SiglipEncoder(Encoder):
         return int(self.siglip.config.vision_config.hidden_size)
 
     @property
-    def image_tokens(self) -> int:
-        """P, the number of patch tokens of an image."""
-        return int((self.preprocessor.size // self.siglip.config.vision_config.patch_size) ** 2)
-
-    @property
     def text_length(self) -> int:
         """Maximum number of content tokens of a text; longer texts are cut."""
         return self._text_places - self.prefix_tokens - self.suffix_tokens
@@ -76,53 +71,13 @@ class SiglipEncoder(Encoder):
         scale: nn.Parameter = self.siglip.logit_scale
         return scale
 
-    @property
-    def towers(self) -> nn.Module:
-        """The SigLIP model."""
-        siglip: nn.Module = self.siglip
-        return siglip
-
-    def config(self) -> dict[str, Any]:
-        """Return the configuration of the SigLIP model."""
-        return {"siglip": self.siglip.config.to_dict()}
-
-    def embedding_settings(self) -> dict[str, Any]:
-        """Return the settings that embeddings depend on."""
-        return {"siglip": stable_settings(self.siglip.config)}
-
-    @classmethod
-    def from_config(
-        cls,
-        config: dict[str, Any],
-        tokenizer: PreTrainedTokenizerBase,
-        preprocessing: dict[str, Any],
-    ) -> Self:
-        """Build a SigLIP with random weights."""
-        siglip = SiglipModel(SiglipConfig(**config["siglip"]))
-        size = siglip.config.vision_config.image_size
-        return cls(siglip, tokenizer, ImagePreprocessor.from_dict(preprocessing, size))
-
-    @classmethod
-    def from_pretrained(cls, source: str, config: dict[str, Any]) -> Self:
-        """Load a published SigLIP."""
-        siglip = load_weights(SiglipModel, source)
-        size = siglip.config.vision_config.image_size
-        preprocessor = ImagePreprocessor.from_dict(load_preprocessing(source), size)
-        return cls(siglip, load_tokenizer(source), preprocessor)
-
-    def checked_size(self, size: int) -> int:
-        """Return ``size``, of which patches must be a divisor."""
-        return divisible(size, self.siglip.config.vision_config.patch_size)
-
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
         """Encode float [N, 3, S, S]."""
         return self.features_of(self.image_states(pixel_values))
 
     def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
         """Return the pooled embedding and the states of the patches, float [N, P, D]."""
-        tower = self.siglip.vision_model
-        interpolated = pixel_values.shape[-1] != self.siglip.config.vision_config.image_size
-        output = tower(pixel_values=pixel_values, interpolate_pos_encoding=interpolated)
+        output = self.run_vision_tower(pixel_values)
         pooled = functional.normalize(output.pooler_output.float(), dim=-1)
         return pooled, output.last_hidden_state
 
