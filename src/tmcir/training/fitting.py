@@ -50,8 +50,7 @@ def train_stage(
         validate: Scores the model, to select the weights; None keeps the last.
 
     Raises:
-        TMCIRError: Too few samples for a batch, a loss that is not finite, or a checkpoint that
-            does not fit.
+        TMCIRError: Too few samples for a batch, an infinite loss, or an unfitting checkpoint.
         ImageError: An image is missing or broken.
     """
     model.to(accelerator.device)
@@ -71,22 +70,21 @@ def train_stage(
         batch = batch.to(accelerator.device)
         return backward(module, stage, batch, max_images, accelerator, seed_of(step))
 
+    share = _batches(model, stage, settings, images, texts, accelerator, steps_per_epoch, seed_of)
     job = Job(
         name=stage.name,
         settings=f"stages.{stage.name}",
         model=model,
         module=StageModule(model, stage),
         optimiser=optimiser,
-        batch=_batches(
-            model, stage, settings, images, texts, accelerator, steps_per_epoch, seed_of
-        ),
+        batch=share,
         backward=gradients,
         after_step=lambda: stage.after_step(model),
         figures=lambda: {"temperature": model.encoder.logit_scale.detach().neg().exp().item()},
     )
     plan = _plan(settings, steps_per_epoch, checkpoint_minutes)
     state = fit(job, plan, folder, accelerator, validate)
-    checkpoint_gradients(model, False)  # the next stage has a setting of its own
+    checkpoint_gradients(model, False)  # the next stage has its own setting
     return state
 
 
