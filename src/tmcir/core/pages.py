@@ -11,8 +11,8 @@ def render(room: str, template: str, **values: Any) -> str:
     """Return a page.
 
     Args:
-        room: Package whose folder ``templates`` has the page's template. What all pages share,
-            such as ``page.css``, is in that of ``tmcir``.
+        room: Package whose folder ``templates`` has the page's template. Shared templates, such as
+            ``base.html``, are in that of ``tmcir.core``.
         template: Name of the template.
         values: What it shows; every text is escaped.
     """

@@ -6,7 +6,7 @@ width.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,24 +88,11 @@ class ClipEncoder(PublishedEncoder):
         return create_clip(config)
 
     @classmethod
-    def from_config(
-        cls,
-        config: dict[str, Any],
-        tokenizer: PreTrainedTokenizerBase,
-        preprocessing: dict[str, Any],
-    ) -> Self:
-        """Build a CLIP with random weights."""
-        encoder = super().from_config(config, tokenizer, preprocessing)
-        encoder.raw_sum = config.get("raw_sum", False)
-        return encoder
-
-    @classmethod
-    def from_pretrained(cls, source: str, config: dict[str, Any]) -> Self:
-        """Load a published CLIP, or a composed CLIP of the same architecture."""
-        encoder = super().from_pretrained(source, config)
+    def options(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Return ``raw_sum``: as saved, or by the class that a published checkpoint names."""
         published = str(config.get("auto_map", {}).get("AutoModel", ""))
-        encoder.raw_sum = published.rpartition("--")[2] in _RAW_SUM_CLASSES
-        return encoder
+        composed = published.rpartition("--")[2] in _RAW_SUM_CLASSES
+        return {"raw_sum": config.get("raw_sum", composed)}
 
     def image_features(self, pixel_values: Tensor) -> ImageFeatures:
         """Encode float [N, 3, S, S].

@@ -18,8 +18,8 @@ from tmcir.models.preprocessing import ImagePreprocessor
 class PublishedEncoder(Encoder):
     """An encoder over one model of transformers.
 
-    A subclass takes ``(model, tokenizer, preprocessor)`` and keeps the model under the name
-    ``attribute``.
+    A subclass takes ``(model, tokenizer, preprocessor, **options)`` and keeps the model under the
+    name ``attribute``.
 
     Attributes:
         attribute: Name of the model in the encoder, in its weights and in saved configurations.
@@ -56,6 +56,11 @@ class PublishedEncoder(Encoder):
         return cls.model_class(config)
 
     @classmethod
+    def options(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Return further arguments of the encoder, from a saved or a published configuration."""
+        return {}
+
+    @classmethod
     def from_config(
         cls,
         config: dict[str, Any],
@@ -64,13 +69,13 @@ class PublishedEncoder(Encoder):
     ) -> Self:
         """Build the encoder with random weights."""
         model = cls.create(cls.config_class(**config[cls.attribute]))
-        return cls._of(model, tokenizer, preprocessing)
+        return cls._of(model, tokenizer, preprocessing, config)
 
     @classmethod
     def from_pretrained(cls, source: str, config: dict[str, Any]) -> Self:
         """Load a published checkpoint, in float32."""
         model = load_weights(cls.model_class, source)
-        return cls._of(model, load_tokenizer(source), load_preprocessing(source))
+        return cls._of(model, load_tokenizer(source), load_preprocessing(source), config)
 
     def checked_size(self, size: int) -> int:
         """Return ``size``, of which patches must be a divisor."""
@@ -92,10 +97,14 @@ class PublishedEncoder(Encoder):
 
     @classmethod
     def _of(
-        cls, model: Any, tokenizer: PreTrainedTokenizerBase, preprocessing: dict[str, Any]
+        cls,
+        model: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        preprocessing: dict[str, Any],
+        config: dict[str, Any],
     ) -> Self:
         size = model.config.vision_config.image_size
         preprocessor = ImagePreprocessor.from_dict(preprocessing, size)
         made: Any = cls
-        encoder: Self = made(model, tokenizer, preprocessor)
+        encoder: Self = made(model, tokenizer, preprocessor, **cls.options(config))
         return encoder
