@@ -9,6 +9,22 @@ import typer
 from tmcir.cli.gallery import open_gallery
 from tmcir.cli.options import ExactUpTo, GalleryAddress, GalleryModel
 
+ApiKeys = Annotated[
+    list[str] | None,
+    typer.Option(help="Key for the API; repeat for more. Or set TMCIR_API_KEYS=a,b."),
+]
+AdminKeys = Annotated[
+    list[str] | None,
+    typer.Option(help="Key that may also remove photos. Or set TMCIR_ADMIN_KEYS=a,b."),
+]
+AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option(help="Host name that requests may ask for, such as that of a proxy."),
+]
+CorsOrigins = Annotated[
+    list[str] | None, typer.Option(help="Other site that may call the API; repeat for more.")
+]
+
 
 def serve(
     gallery: GalleryAddress,
@@ -16,24 +32,13 @@ def serve(
         str, typer.Option(help="Address to listen on; the default is this machine alone.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
-    api_key: Annotated[
-        list[str] | None,
-        typer.Option(help="Key for the API; repeat for more. Or set TMCIR_API_KEYS=a,b."),
-    ] = None,
-    admin_key: Annotated[
-        list[str] | None,
-        typer.Option(help="Key that may also remove photos. Or set TMCIR_ADMIN_KEYS=a,b."),
-    ] = None,
+    api_key: ApiKeys = None,
+    admin_key: AdminKeys = None,
     without_key: Annotated[
         bool, typer.Option("--without-key", help="Let other machines search without a key.")
     ] = False,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option(help="Host name that requests may ask for, such as that of a proxy."),
-    ] = None,
-    cors_origin: Annotated[
-        list[str] | None, typer.Option(help="Other site that may call the API; repeat for more.")
-    ] = None,
+    allowed_host: AllowedHosts = None,
+    cors_origin: CorsOrigins = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Search",
     timeout: Annotated[float, typer.Option(help="Seconds that a request may take.")] = 30.0,
     maximum_upload: Annotated[

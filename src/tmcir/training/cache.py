@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 class Cache(Generic[Item]):
-    """A cache of what was loaded for each name, up to a capacity; the rest is loaded every time.
+    """A cache of one item per name, up to a capacity; other items are loaded at each use.
 
     Args:
         load: Loads some items by their names, in that order.
@@ -38,7 +38,7 @@ class Cache(Generic[Item]):
             self._items.update(zip(chunk, self._load(chunk), strict=True))
 
     def get(self, names: Sequence[str]) -> list[Item]:
-        """Return what was loaded for each name."""
+        """Return the item of each name, from the cache or loaded."""
         self.fill(names)
         absent = [name for name in names if name not in self._items]
         fresh = dict(zip(absent, self._load(absent), strict=True)) if absent else {}
