@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,24 @@ def test_every_module_is_in_the_list_of_files(site: Path) -> None:
 def test_the_public_names_are_in_the_api(site: Path) -> None:
     page = (site / "api" / "gallery.html").read_text(encoding="utf-8")
     assert 'id="tmcir.gallery.Gallery.search"' in page
+
+
+@pytest.mark.slow
+def test_links_within_the_site_lead_to_a_place_that_is_there(site: Path) -> None:
+    # mkdocs itself overlooks some anchors: its check ends where another plugin resolves links.
+    pages = {
+        path.resolve(): path.read_text("utf-8")
+        for path in site.rglob("*.html")
+        if path.name != "404.html"  # its links begin at the root of the host
+    }
+    places = {path: set(re.findall(r'\bid="([^"]+)"', page)) for path, page in pages.items()}
+    broken = set()
+    for path, page in pages.items():
+        for link in re.findall(r'\bhref="([^"]*)"', page):
+            address, _, anchor = unescape(link).partition("#")
+            target = (path.parent / address).resolve() if address else path
+            if re.match(r"[a-z]+:", link) or target.suffix != ".html":
+                continue
+            if target not in places or (anchor and anchor not in places[target]):
+                broken.add(f"{path.name}: {link}")
+    assert not broken
