@@ -214,6 +214,7 @@ PROTOCOLS = {
         Protocol("circo", "mAP@10", measure_circo),
         Protocol("fashion200k", "R@10", measure_fashion200k, by_kind=True),
         Protocol("rendered", "mAP@10", measure_rendered, by_kind=True),
+        Protocol("same-kind", "R@10", measure_fashion200k),
         Protocol("mixed", "R@10", measure_fashion200k),
     )
 }
