@@ -192,11 +192,21 @@ class _Part:
         passes, place = divmod(epoch * count, self._length)
         taken: list[Triplet] = []
         while len(taken) < count:
-            taken += self.dataset.training_triplets(passes, seed)[
-                place : place + count - len(taken)
-            ]
+            taken += self._pass(passes, seed)[place : place + count - len(taken)]
             passes, place = passes + 1, 0
         return [taken[start : start + size] for start in range(0, count, size)]
+
+    def _pass(self, number: int, seed: int) -> Sequence[Triplet]:
+        """Return an epoch of the dataset; the last one is kept, of which epochs may take a part."""
+        if self._last.get("pass") != (number, seed):
+            triplets = self.dataset.training_triplets(number, seed)
+            self._last.update({"pass": (number, seed), "triplets": triplets})
+        kept: Sequence[Triplet] = self._last["triplets"]
+        return kept
+
+    @cached_property
+    def _last(self) -> dict[str, Any]:
+        return {}
 
     @cached_property
     def _length(self) -> int:

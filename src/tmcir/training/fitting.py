@@ -58,8 +58,9 @@ def train_stage(
     groups = parameter_groups(model, settings)
     optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
     steps_per_epoch = _steps_per_epoch(stage, settings)
-    images = _images(stage, settings, store, accelerator, seed)
-    texts = _texts(model, stage, settings, store, accelerator)
+    reads_tokens = stage.trains_method and model.composer.reads_tokens
+    images = _images(stage, settings, store, accelerator, seed, reads_tokens)
+    texts = _texts(model, settings, store, accelerator, reads_tokens)
     max_images = settings.micro_batch_images or sys.maxsize
     checkpoint_gradients(model, settings.gradient_checkpointing)
 
@@ -119,7 +120,12 @@ def checkpoint_gradients(model: TMCIR, enabled: bool) -> None:
 
 
 def _images(
-    stage: Stage, settings: StageSettings, store: ImageStore, accelerator: Accelerator, seed: int
+    stage: Stage,
+    settings: StageSettings,
+    store: ImageStore,
+    accelerator: Accelerator,
+    seed: int,
+    reads_tokens: bool,
 ) -> Images:
     """Return the source of images for a step; views of frozen towers are encoded first."""
     device = accelerator.device
@@ -135,7 +141,7 @@ def _images(
         f"{stage.name}  encodes {len(names)} images once; views of each: {settings.views}"
     )
     views = EncodedViews(
-        store, settings.views, augmentation, f"{seed}", device, accelerator.autocast
+        store, settings.views, augmentation, f"{seed}", device, accelerator.autocast, reads_tokens
     )
     views.encode(sorted(names))
     return views
@@ -143,15 +149,14 @@ def _images(
 
 def _texts(
     model: TMCIR,
-    stage: Stage,
     settings: StageSettings,
     store: ImageStore,
     accelerator: Accelerator,
+    reads_tokens: bool,
 ) -> Texts:
     """Return what gives a step its texts: a frozen tower encodes each text once."""
     if settings.tower_learning_rate != 0 or settings.lora is not None:
         return TokenisedTexts(model.encoder)
-    reads_tokens = stage.trains_method and model.composer.reads_tokens
     device = accelerator.device
     return EncodedTexts(model.encoder, store.limit, reads_tokens, device, accelerator.autocast)
 

@@ -159,6 +159,7 @@ class EncodedViews:
         seed: Fixes the crops.
         device: Where the towers are.
         autocast: Gives the precision in which they run.
+        reads_tokens: Whether tokens are kept; False where only pooled embeddings are read.
     """
 
     def __init__(
@@ -169,8 +170,10 @@ class EncodedViews:
         seed: str,
         device: torch.device | None = None,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+        reads_tokens: bool = True,
     ) -> None:
         self._autocast = autocast
+        self._reads_tokens = reads_tokens
         self._store = store
         self._count = count
         self._augmentation = augmentation
@@ -209,7 +212,7 @@ class EncodedViews:
     def _encode(self, pixels: Tensor) -> States:
         """Return the states of pixels on the CPU, as they are cached."""
         with torch.no_grad(), self._autocast():
-            states = self._store.encoder.image_states(pixels.to(self._device))
+            states = self._store.encoder.image_states(pixels.to(self._device), self._reads_tokens)
         return tuple(
             one.to("cpu", CACHE_DTYPE if one.ndim > 2 else torch.float32) for one in states
         )

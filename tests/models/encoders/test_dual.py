@@ -121,6 +121,55 @@ def test_parts_by_hand(pooling: Any, shape: tuple[int, int]) -> None:
     torch.testing.assert_close(head.pool(parts), pooled)
 
 
+def test_regions_are_means_over_places_of_the_image() -> None:
+    head = ImageHead(5, 16, 6, "mean-max", 12, 8, 3, dropout=0.0, regions=2).eval()
+    features = torch.randn(3, 16, 5, generator=torch.Generator().manual_seed(0))
+    parts = head(features)[2]
+    assert parts.shape == (3, 2 + 4, 5) == (3, head.num_parts, head.part_size)
+    square = features.view(3, 4, 4, 5)
+    for number, (row, column) in enumerate([(0, 0), (0, 2), (2, 0), (2, 2)]):
+        quarter = square[:, row : row + 2, column : column + 2].flatten(1, 2)
+        torch.testing.assert_close(parts[:, 2 + number], quarter.mean(dim=1))
+    torch.testing.assert_close(head.pool(parts), head(features)[0])
+    head.calibrate(features)
+    parts = head(features)[2]
+    torch.testing.assert_close(parts.mean(dim=0), torch.zeros(6, 5), atol=1e-5, rtol=0)
+    torch.testing.assert_close(parts.std(dim=0), torch.ones(6, 5))
+
+
+def test_noise_is_for_training_alone() -> None:
+    head = ImageHead(5, 4, 6, "mean-max", 12, 8, 3, dropout=0.0, noise=0.5)
+    features = torch.randn(200, 4, 5)
+    head.calibrate(features)
+    exact = head.eval()(features)[2]
+    assert head(features)[2].equal(exact)
+    noise = head.train()(features)[2] - exact
+    assert abs(noise.std().item() - 0.5) < 0.03
+    assert abs(noise.mean().item()) < 0.05
+
+
+def test_parts_without_weights_are_cached_beside_the_tokens_that_are_read(bert: Path) -> None:
+    torch.manual_seed(0)
+    encoder = DualEncoder(
+        EfficientNetBackbone(width=0.25, depth=0.3, levels=3),
+        AutoModel.from_pretrained(bert),
+        word_pieces(),
+        ImagePreprocessor(size=64, fit="pad"),
+        DualSettings(image_size=64, pooling="mean-max", regions=2, temperature=0.2, **SHAPE),
+    ).eval()
+    assert encoder.logit_scale.exp().item() == pytest.approx(5)
+    encoder.calibrate(pixels(4))
+    whole = encoder.image_features(pixels())
+    for with_tokens in (True, False):
+        states = encoder.image_states(pixels(), with_tokens)
+        features = encoder.features_of(states)
+        torch.testing.assert_close(features.pooled, whole.pooled)
+        assert features.parts is not None and whole.parts is not None
+        torch.testing.assert_close(features.parts, whole.parts)
+        assert features.tokens.shape[1] == (4 if with_tokens else 0)
+        assert states[0].shape == (3, *encoder.image_parts)
+
+
 def test_padding_does_not_change_a_text(lite: DualEncoder) -> None:
     together = lite.text_features(lite.tokenize(["red jeans", "in"]))
     alone = lite.text_features(lite.tokenize(["in"]))

@@ -134,17 +134,18 @@ class Encoder(nn.Module, ABC):
     def text_features(self, tokens: TextTokens) -> TextFeatures:
         """Encode tokenised texts."""
 
-    def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+    def image_states(self, pixel_values: Tensor, with_tokens: bool = True) -> tuple[Tensor, ...]:
         """Return the output of the frozen part, for training to cache; by default, the features.
 
         Args:
             pixel_values: float [N, 3, S, S], normalised.
+            with_tokens: False where no token is read: an encoder may return none.
 
         Returns:
             Tensors of N rows each, which ``features_of`` turns into features.
         """
         features = self.image_features(pixel_values)
-        both = features.pooled, features.tokens
+        both = features.pooled, features.tokens if with_tokens else features.tokens[:, :0]
         return both if features.norms is None else (*both, features.norms)
 
     def features_of(self, states: tuple[Tensor, ...]) -> ImageFeatures:

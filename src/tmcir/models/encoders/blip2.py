@@ -93,8 +93,8 @@ class Blip2Encoder(PublishedEncoder):
         """Encode float [N, 3, S, S]."""
         return self.features_of(self.image_states(pixel_values))
 
-    def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
-        """Return the projected query tokens, float [N, P, D]."""
+    def image_states(self, pixel_values: Tensor, with_tokens: bool = True) -> tuple[Tensor, ...]:
+        """Return the projected query tokens, float [N, P, D], from which images are pooled."""
         states = self.run_vision_tower(pixel_values).last_hidden_state
         queries = self.blip2.query_tokens.expand(len(states), -1, -1)
         read = self.blip2.qformer(query_embeds=queries, encoder_hidden_states=states)

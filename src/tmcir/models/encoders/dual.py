@@ -32,7 +32,8 @@ from tmcir.models.features import ImageFeatures, TextFeatures, TextStates, TextT
 from tmcir.models.preprocessing import Fit, ImagePreprocessor
 from tmcir.runs.settings import Settings
 
-_FIRST_SCALE = math.log(1 / 0.07)  # CLIP's
+# Settings that embeddings do not depend on.
+_TRAINING_ONLY = {"dropout", "noise", "temperature"}
 # Texts that the text model reads at once.
 _TEXT_GROUP = 64
 
@@ -65,6 +66,21 @@ class DualSettings(Settings):
     text_length: int = Field(default=62, ge=1, description="Longest text, in tokens.")
     dropout: float = Field(
         default=0.1, ge=0, lt=1, description="Share of dropped activations in the heads."
+    )
+    regions: int = Field(
+        default=1,
+        ge=1,
+        description="With pooling mean-max: the means over so many rows and columns of regions"
+        " are read, too; 1: none.",
+    )
+    noise: float = Field(
+        default=0.0,
+        ge=0,
+        description="With pooling mean-max: standard deviation of Gaussian noise on standardised"
+        " features in training.",
+    )
+    temperature: float = Field(
+        default=0.07, gt=0, description="Of the contrastive losses, before training."
     )
 
 
@@ -131,6 +147,8 @@ class DualEncoder(Encoder):
             width=settings.attention_width,
             slots=settings.attention_slots,
             dropout=settings.dropout,
+            regions=settings.regions,
+            noise=settings.noise,
         )
         self.text_head = TextHead(
             text.config.hidden_size,
@@ -138,7 +156,7 @@ class DualEncoder(Encoder):
             settings.text_hidden,
             settings.dropout,
         )
-        self.scale = nn.Parameter(torch.tensor(_FIRST_SCALE))
+        self.scale = nn.Parameter(torch.tensor(-math.log(settings.temperature)))
         self.tokenize([""])  # from here on, truncation is what a saved tokenizer says
 
     @property
@@ -180,7 +198,7 @@ class DualEncoder(Encoder):
         return {
             "image": self.image.settings(),
             "text": [self.text.config.model_type, stable_settings(self.text.config)],
-            "settings": self.settings.model_dump(mode="json", exclude={"dropout"}),
+            "settings": self.settings.model_dump(mode="json", exclude=_TRAINING_ONLY),
         }
 
     @classmethod
@@ -270,17 +288,28 @@ class DualEncoder(Encoder):
         joined = torch.cat(parts)  # [N, T, W], in that order
         return joined[order.argsort()]
 
-    def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
-        """Return the output of the frozen stages, or of the whole backbone."""
+    def image_states(self, pixel_values: Tensor, with_tokens: bool = True) -> tuple[Tensor, ...]:
+        """Return the output of the frozen stages, or of the whole backbone.
+
+        Where parts of an image have no weights these are cached, and beside them only tokens that
+        are read.
+        """
         if self._is_split:
             states = self.image.first(pixel_values, self._frozen_stages)
             return *(self._pooled(one) for one in states[:-1]), states[-1]
-        return (self._features(self.image(pixel_values)),)
+        features = self._features(self.image(pixel_values))
+        if not self.image_head.has_fixed_parts:
+            return (features,)
+        parts = self.image_head.fixed_parts(features)
+        return parts, features if with_tokens else features[:, :0]
 
     def features_of(self, states: tuple[Tensor, ...]) -> ImageFeatures:
         """Finish ``image_states``: the stages that are trained, and the head."""
         if self._is_split:
             features = self._features(self.image.rest(list(states), self._frozen_stages))
+        elif self.image_head.has_fixed_parts:
+            pooled, tokens, parts = self.image_head.forward_parts(*states)
+            return ImageFeatures(pooled, tokens, parts=parts)
         else:
             (features,) = states
         return self._finished(features)

@@ -85,19 +85,26 @@ class ImageHead(nn.Module):
     those of a gallery's images were pooled. Features are standardised per channel by buffers that
     ``calibrate`` sets once, because channels of different strides differ in scale.
 
+    With ``mean-max`` parts have no weights: the mean, the maximum, and the means over regions of
+    the image, each standardised by buffers of its own. Training can cache them.
+
     Args:
         channels: C.
-        places: P.
+        places: P, a square.
         embedding_size: D.
         pooling: See ``Pooling``.
         hidden: Hidden size of the MLPs over the parts.
         width: W; with mean and maximum alone, parts have the width C.
         slots: Q.
         dropout: Share of dropped activations.
+        regions: Rows and columns of regions, for ``mean-max``; 1: no part of a region.
+        noise: Standard deviation of the noise that training adds to parts of ``mean-max``.
     """
 
     mean: Tensor
     std: Tensor
+    part_mean: Tensor
+    part_std: Tensor
 
     def __init__(
         self,
@@ -109,20 +116,29 @@ class ImageHead(nn.Module):
         width: int,
         slots: int,
         dropout: float,
+        regions: int = 1,
+        noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
-        placed = pooling != "mean-max"
+        self.regions = regions
+        self.noise = noise
+        self.has_fixed_parts = pooling == "mean-max"
+        placed = not self.has_fixed_parts
         self.num_slots = slots if placed else 0
         self.part_size = width if placed else channels
-        self.num_parts = self.num_slots + (0 if pooling == "attention" else 2)
+        statistics = 2 + (regions**2 if self.has_fixed_parts and regions > 1 else 0)
+        self.num_parts = self.num_slots + (0 if pooling == "attention" else statistics)
+        if self.has_fixed_parts:
+            self.register_buffer("part_mean", torch.zeros(statistics, channels))
+            self.register_buffer("part_std", torch.ones(statistics, channels))
         self.placed = PlacedTokens(channels, places, width) if placed else nn.Identity()
         self.tokens = nn.Linear(self.part_size, embedding_size)
         self.slots = AttentionSlots(width, slots) if placed else None
         sizes = slots * width, hidden, embedding_size
         self.slot_output = ResidualMLP(*sizes, dropout) if placed else None
-        sizes = 2 * self.part_size, hidden, embedding_size
+        sizes = statistics * self.part_size, hidden, embedding_size
         self.statistics_output = ResidualMLP(*sizes, dropout) if pooling != "attention" else None
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -131,12 +147,30 @@ class ImageHead(nn.Module):
         Returns:
             float32 [N, D], L2-normalised; float [N, P, D]; float [N, R, W].
         """
+        if self.has_fixed_parts:
+            return self.forward_parts(self.fixed_parts(features), features)
         tokens = self.placed((features - self.mean) / self.std)
-        parts = [] if self.slots is None else [self.slots(tokens)]
+        assert self.slots is not None
+        parts = [self.slots(tokens)]
         if self.statistics_output is not None:
             parts += [tokens.mean(dim=1, keepdim=True), tokens.amax(dim=1, keepdim=True)]
         joined = torch.cat(parts, dim=1)
         return self.pool(joined), self.tokens(tokens), joined
+
+    def forward_parts(self, parts: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map ``fixed_parts`` and the features of the places that are read as ``forward`` does.
+
+        Args:
+            parts: float [N, R, C].
+            features: float [N, P, C]; P may be 0 where no token is read.
+        """
+        if self.noise and self.training:
+            parts = parts + self.noise * torch.randn_like(parts)
+        return self.pool(parts), self.tokens((features - self.mean) / self.std), parts
+
+    def fixed_parts(self, features: Tensor) -> Tensor:
+        """Return the standardised parts of ``mean-max`` of features [N, P, C]: float [N, R, C]."""
+        return (self._statistics(features) - self.part_mean) / self.part_std
 
     def pool(self, parts: Tensor) -> Tensor:
         """Pool parts float [N, R, W] into float32 [N, D], L2-normalised."""
@@ -150,10 +184,24 @@ class ImageHead(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, features: Tensor) -> None:
-        """Set mean and standard deviation of every channel from features [N, P, C]."""
+        """Set mean and standard deviation of channels and fixed parts from features [N, P, C]."""
         flat = features.float().flatten(0, 1)
         self.mean.copy_(flat.mean(dim=0))
         self.std.copy_(flat.std(dim=0).clamp(min=1e-3))
+        if self.has_fixed_parts:
+            parts = self._statistics(features.float())
+            self.part_mean.copy_(parts.mean(dim=0))
+            self.part_std.copy_(parts.std(dim=0).clamp(min=1e-3))
+
+    def _statistics(self, features: Tensor) -> Tensor:
+        """Return mean, maximum and the means over regions of [N, P, C]: float [N, R, C]."""
+        found = [features.mean(dim=1, keepdim=True), features.amax(dim=1, keepdim=True)]
+        if self.regions > 1:
+            side = round(features.shape[1] ** 0.5)
+            maps = features.transpose(1, 2).unflatten(2, (side, side))  # [N, C, G, G]
+            means = functional.adaptive_avg_pool2d(maps, self.regions)
+            found.append(means.flatten(2).transpose(1, 2))
+        return torch.cat(found, dim=1)
 
 
 class TextHead(nn.Module):

@@ -75,11 +75,12 @@ class SiglipEncoder(PublishedEncoder):
         """Encode float [N, 3, S, S]."""
         return self.features_of(self.image_states(pixel_values))
 
-    def image_states(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+    def image_states(self, pixel_values: Tensor, with_tokens: bool = True) -> tuple[Tensor, ...]:
         """Return the pooled embedding and the states of the patches, float [N, P, D]."""
         output = self.run_vision_tower(pixel_values)
         pooled = functional.normalize(output.pooler_output.float(), dim=-1)
-        return pooled, output.last_hidden_state
+        states = output.last_hidden_state
+        return pooled, states if with_tokens else states[:, :0]
 
     def features_of(self, states: tuple[Tensor, ...]) -> ImageFeatures:
         """Return features from pooled embeddings and patch states, which are the parts."""
