@@ -128,6 +128,16 @@ def test_an_image_is_encoded_once_unless_memory_is_short(
     assert_close(first, second)
 
 
+def test_tokens_that_are_not_read_are_not_cached(
+    model: TMCIR, products: FashionProducts, names: list[str]
+) -> None:
+    store = ImageStore(model, products.image_path, PLENTY)
+    drawn = features(EncodedViews(store, 1, AUGMENTATION, "0", reads_tokens=False), names)
+    assert drawn.tokens.shape[1] == 0
+    whole = features(views_of(model, products, count=1), names)
+    torch.testing.assert_close(drawn.pooled, whole.pooled, atol=1e-5, rtol=0)
+
+
 def test_micro_batches_have_the_features_of_their_images(
     model: TMCIR, products: FashionProducts
 ) -> None:

@@ -57,6 +57,7 @@ class Collection:
         self.by_name = {item.name: item for item in self.items}
         self._number = {item.name: number for number, item in enumerate(self.items)}
         self._alike: dict[Garment, list[str]] = defaultdict(list)
+        self._near: dict[str, tuple[list[CatalogueItem], list[float]]] = {}
         self._by_kind: dict[object, list[CatalogueItem]] = defaultdict(list)
         for item in self.items:
             self._alike[item.garment].append(item.name)
@@ -69,17 +70,22 @@ class Collection:
         Members that need fewer changes are likelier; those that need more than three are sampled
         only where there is no nearer one.
         """
+        if item.name not in self._near:
+            self._near[item.name] = self._find_near(item)  # every epoch asks again
+        near, weights = self._near[item.name]
+        return generator.choices(near, weights)[0] if near else None
+
+    def _find_near(self, item: CatalogueItem) -> tuple[list[CatalogueItem], list[float]]:
+        """Return the members of an item's family that may be its partner, and their weights."""
         first = self._number[item.name] // FAMILY * FAMILY
         others = [
             (len(differences(item.garment, other.garment)), other)
             for other in self.items[first : first + FAMILY]
             if other.garment != item.garment
         ]
-        if not others:
-            return None
-        limit = max(min(count for count, _ in others), _MAX_CHANGES)
+        limit = max(min((count for count, _ in others), default=0), _MAX_CHANGES)
         near = [(count, other) for count, other in others if count <= limit]
-        return generator.choices([other for _, other in near], [count**-2 for count, _ in near])[0]
+        return [other for _, other in near], [count**-2 for count, _ in near]
 
     def alike(self, garment: Garment) -> tuple[str, ...]:
         """Return the names of all items with this garment."""
