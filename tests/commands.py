@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from tmcir.cli import main
+
+#: Takes a command's arguments, returns the line of its error.
+Mistake = Callable[..., str]
 
 
 def run(*arguments: str) -> int:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.commands import Mistake, run
+
 # Workers share the cores: with several threads each, they would wait for one another.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,3 +27,16 @@ def shared_data() -> Path:
     if missing:
         pytest.skip(f"../shared/data lacks {', '.join(missing)}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def mistake(capsys: pytest.CaptureFixture[str]) -> Mistake:
+    """Runs a command that must end by a user's mistake, and returns its one line."""
+
+    def line_of(*arguments: str) -> str:
+        assert run(*arguments) == 2
+        out, err = capsys.readouterr()
+        assert err.startswith("error: ") and err.count("\n") == 1 and out == ""
+        return err
+
+    return line_of

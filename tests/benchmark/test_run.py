@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.benchmark.tiny_benchmark import BROKEN, IMAGE, SUM, TMCIR, write_benchmark
-from tests.commands import run
+from tests.commands import Mistake, run
 from tests.training.test_run import wait_for_lines
 from tmcir.benchmark import job, load_benchmark, run_benchmark
 from tmcir.benchmark.job import CellReport, read_queries
@@ -211,15 +211,12 @@ def test_a_mistake_is_one_line_and_code_2(
     catalogue: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    mistake: Mistake,
     arguments: list[str],
     problem: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = write_benchmark(tmp_path, catalogue, SUM, TMCIR)
     given = [str(path) if argument == "PATH" else argument for argument in arguments]
-    assert run("benchmark", *given) == 2
-    out, err = capsys.readouterr()
-    assert problem in err and out == "" and "Traceback" not in err
-    assert err.startswith("error: ") and err.count("\n") == 1
+    assert problem in mistake("benchmark", *given)
     assert not (tmp_path / "out").exists()

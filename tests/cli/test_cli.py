@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import constants
 from typer.main import get_command
 
-from tests.commands import run
+from tests.commands import Mistake, run
 from tests.tiny import draw_catalogue
 from tmcir import __version__
 from tmcir.cli import app
@@ -159,15 +159,12 @@ def test_train_check_looks_at_the_data_too(
 def test_a_mistake_in_a_recipe_is_one_line_and_code_2(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    mistake: Mistake,
     arguments: list[str],
     problem: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(*arguments) == 2
-    out, err = capsys.readouterr()
-    assert err.startswith("error: ") and err.count("\n") == 1
-    assert problem in err and out == ""
+    assert problem in mistake(*arguments)
     assert not list(tmp_path.iterdir())
 
 
@@ -184,12 +181,10 @@ def test_a_mistake_in_a_recipe_is_one_line_and_code_2(
     ],
 )
 def test_a_mistake_in_the_arguments_is_one_line_and_code_2(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
+    mistake: Mistake, arguments: list[str], problem: str
 ) -> None:
-    assert run(*arguments) == 2
-    out, err = capsys.readouterr()
-    assert err.startswith(f"error: {problem}") and err.count("\n") == 1 and out == ""
-    assert "--help`" in err
+    line = mistake(*arguments)
+    assert line.startswith(f"error: {problem}") and "--help`" in line
 
 
 @pytest.mark.parametrize(
@@ -205,17 +200,14 @@ def test_a_mistake_in_the_arguments_is_one_line_and_code_2(
 def test_a_part_that_is_not_there_is_one_line_and_code_2(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    mistake: Mistake,
     arguments: list[str],
     problem: str,
 ) -> None:
     root = draw_catalogue(tmp_path / "products", items=90)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert run(*arguments, f"dataset.root={root}") == 2
-    out, err = capsys.readouterr()
-    assert err.startswith("error: ") and err.count("\n") == 1 and out == ""
-    assert problem in err
+    assert problem in mistake(*arguments, f"dataset.root={root}")
     # The folder is not left to the mistaken recipe.
     assert not list(tmp_path.rglob("recipe.json"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.commands import run
+from tests.commands import Mistake, run
 from tests.generation.tiny_recipes import editor_recipe, generate_recipe
 from tmcir.data.pseudo_targets import read_pseudo_targets
 
@@ -58,15 +58,17 @@ def test_generate_names_what_it_skips_on_one_line_each(
 
 
 def test_generate_rejects_other_settings_in_one_line(
-    catalogue: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    catalogue: Path,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    mistake: Mistake,
 ) -> None:
     path = generate_recipe(tmp_path / "run.yaml", catalogue, trained)
     assert run("generate", str(path), "--limit", "1") == 0
     capsys.readouterr()
-    assert run("generate", str(path), "--limit", "1", "editor.steps=3") == 2
-    out, err = capsys.readouterr()
-    assert err.startswith(f"error: {tmp_path / 'run'} holds a run with other settings")
-    assert err.count("\n") == 1 and out == ""
+    line = mistake("generate", str(path), "--limit", "1", "editor.steps=3")
+    assert line.startswith(f"error: {tmp_path / 'run'} holds a run with other settings")
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.commands import run
+from tests.commands import Mistake, run
 from tests.gallery.test_page import read
 from tmcir.models import TMCIR, Explanation
 from tmcir.models.explanation import (
@@ -169,7 +169,7 @@ def test_a_mistake_is_one_line_and_code_2(
     photos: list[Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    mistake: Mistake,
     arguments: list[str],
     problem: str,
 ) -> None:
@@ -177,7 +177,4 @@ def test_a_mistake_is_one_line_and_code_2(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     model.save_pretrained("model")
     names = {"MODEL": "model", "PHOTO": str(photos[0])}
-    assert run("explain", *[names.get(argument, argument) for argument in arguments]) == 2
-    out, err = capsys.readouterr()
-    assert problem in err and out == ""
-    assert err.startswith("error: ") and err.count("\n") == 1
+    assert problem in mistake("explain", *[names.get(given, given) for given in arguments])

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 import tmcir
-from tests.commands import run
+from tests.commands import Mistake, run
 from tests.manifests import write_manifest
 from tests.tiny import FUSION, TOWERS
 from tests.training.colours import NAMES, Colours
@@ -306,14 +306,12 @@ def test_a_pseudo_target_that_is_gone_is_named(
 
 @pytest.mark.slow
 def test_check_names_a_manifest_that_is_missing(
-    catalogue: Path, products: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    catalogue: Path, products: Path, tmp_path: Path, mistake: Mistake
 ) -> None:
     align = {"pairs": "targets", "pseudo_targets": str(tmp_path / "nothing")}
     path = write_recipe(tmp_path / "run.yaml", catalogue, **align)
-    assert run("train", str(path), "--check") == 2
-    out, err = capsys.readouterr()
     problem = f"recipe tiny: stages.align: {tmp_path / 'nothing'}: no manifest.parquet"
-    assert err.startswith(f"error: {problem}") and err.count("\n") == 1 and out == ""
+    assert mistake("train", str(path), "--check").startswith(f"error: {problem}")
     there = f"stages.align.pseudo_targets={products}"
     assert run("train", str(path), there, "--check") == 0
     assert not (tmp_path / "run").exists()
