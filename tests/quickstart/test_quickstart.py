@@ -173,7 +173,7 @@ def test_garments_are_written_as_a_shop_would(tmp_path: Path) -> None:
     write_garments(tmp_path / "garments.csv", garments, names)
     lines = (tmp_path / "garments.csv").read_text(encoding="utf-8").splitlines()
     garment = garments.garment_of(names[0])
-    assert lines[0] == "image,title,kind,colour,pattern,sleeve,length,trim,price"
+    assert lines[0] == "image,title,kind,colour,pattern,sleeve,length,trimming,price"
     image, title, *attributes, price = lines[1].split(",")
     assert image == f"{names[0]}.jpg"
     assert title.lower().startswith(f"{garment.colour} {garment.kind}".lower())

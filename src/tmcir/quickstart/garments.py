@@ -13,7 +13,15 @@ from tmcir.core.hashing import stable_number
 from tmcir.rendered.catalogue import RenderedCatalogue
 from tmcir.rendered.descriptions import describe
 
-COLUMNS = ("kind", "colour", "pattern", "sleeve", "length", "trim")
+#: The table's columns, and the garment's attribute in each. SQL takes no column called trim.
+COLUMNS = {
+    "kind": "kind",
+    "colour": "colour",
+    "pattern": "pattern",
+    "sleeve": "sleeve",
+    "length": "length",
+    "trimming": "trim",
+}
 
 
 def write_garments(path: Path, catalogue: RenderedCatalogue, names: Sequence[str]) -> None:
@@ -31,7 +39,7 @@ def write_garments(path: Path, catalogue: RenderedCatalogue, names: Sequence[str
     for name in names:
         garment = catalogue.garment_of(name)
         title, *_ = describe(garment, random.Random(name))
-        values = [garment.value(column) for column in COLUMNS]
+        values = [garment.value(attribute) for attribute in COLUMNS.values()]
         price = 9.9 + 5 * (stable_number(name) % 18)
         file = catalogue.image_path(name).name
         writer.writerow([file, title[:1].upper() + title[1:], *values, f"{price:.2f}"])
