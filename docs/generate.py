@@ -25,7 +25,14 @@ from tmcir.training.recipe import Recipe
 
 DOCS = Path(__file__).parent
 #: What the page calls the types of arguments and options.
-_TYPES = {str: "text", int: "integer", float: "number", Path: "path", list[str]: "text, several"}
+_TYPES = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    Path: "path",
+    list[str]: "text, several",
+    list[Path]: "path, several",
+}
 NOTE = "<!-- Written by docs/generate.py (`make docs`); change the code, not this page. -->\n"
 
 

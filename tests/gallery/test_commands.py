@@ -10,6 +10,7 @@ import tmcir.models
 from tests.commands import run
 from tests.gallery.fake import WORDS, FakeModel, draw_photos
 from tmcir.gallery import Gallery
+from tmcir.gallery.relevance import WEAK
 
 
 @pytest.fixture
@@ -43,8 +44,59 @@ def test_search_prints_ranks(shop: Path, capsys: pytest.CaptureFixture[str]) -> 
     capsys.readouterr()
     assert run("search", "shop", "--image", "photos/001.png", "-k", "3") == 0
     out, err = capsys.readouterr()
-    assert out.splitlines()[0] == "   1  1.000  001.png  Colour 1  2001"
-    assert len(out.splitlines()) == 3 and err == ""
+    (best,) = Gallery.open(shop / "shop", FakeModel("model")).search("photos/001.png", k=1)
+    assert out.splitlines()[0] == f"   1  {best.relevance:.3f}  001.png  Colour 1  2001"
+    assert len(out.splitlines()) == 3 and best.score > 0.9999
+    assert best.relevance < WEAK
+    assert err == f"nothing is close to this: relevance is below {WEAK:g}\n"
+
+
+def test_search_says_where_results_become_weak(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tmcir.gallery.relevance.OFFSET", 0.0)
+    hits = Gallery.open(shop / "shop", FakeModel("model")).search("photos/001.png", k=20)
+    weak = [hit.rank for hit in hits if hit.relevance < WEAK]
+    capsys.readouterr()
+    assert run("search", "shop", "--image", "photos/001.png") == 0
+    assert capsys.readouterr().err == f"nothing closer than this from rank {weak[0]} on\n"
+
+
+def test_search_ends_at_a_relevance(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hits = Gallery.open(shop / "shop", FakeModel("model")).search(text="red", k=3)
+    limit = (hits[1].relevance + hits[2].relevance) / 2
+    capsys.readouterr()
+    assert run("search", "shop", "--text", "red", "--min-relevance", f"{limit:.9f}") == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[2] for line in out.splitlines()] == [hit.id for hit in hits[:2]]
+    assert err == f"no other photo fits with a relevance of {limit:g} or more\n"
+    assert run("search", "shop", "--text", "red", "--min-relevance", "1") == 0
+    assert capsys.readouterr() == ("", "no photo fits with a relevance of 1 or more\n")
+    assert run("search", "shop", "--text", "red", "--min-relevance", "2") == 2
+    assert "min_relevance must lie between 0 and 1, not 2" in capsys.readouterr().err
+
+
+def test_search_shows_a_group_once(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run("search", "shop", "--text", "x", "--group", "colour", "--json") == 0
+    hits = json.loads(capsys.readouterr().out)
+    assert sorted(hit["metadata"]["colour"] for hit in hits) == ["Colour 0", "Colour 1"]
+    assert {len(hit["grouped"]) for hit in hits} == {9}
+    assert run("search", "shop", "--text", "x", "--group", "color") == 2
+    assert "did you mean 'colour'?" in capsys.readouterr().err
+    assert run("search", "shop", "--text", "x", "--group", "colour") == 0
+    assert "  (10 photos of it)  Colour " in capsys.readouterr().out
+
+
+def test_search_with_several_images(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = [f"photos/{name}.png" for name in ("001", "002", "004")]
+    options = [part for image in images for part in ("--image", image)]
+    capsys.readouterr()
+    assert run("search", "shop", *options, "--text", "in red", "-k", "5", "--json") == 0
+    found = [hit["id"] for hit in json.loads(capsys.readouterr().out)]
+    terms = [(Path(image), 1.0) for image in images[1:]]
+    opened = Gallery.open(shop / "shop", FakeModel("model"))
+    assert found == [hit.id for hit in opened.search(images[0], "in red", terms=terms, k=5)]
 
 
 def test_search_json_is_all_there_is_on_stdout(
@@ -56,7 +108,8 @@ def test_search_json_is_all_there_is_on_stdout(
     hits = json.loads(capsys.readouterr().out)
     assert [hit["rank"] for hit in hits] == [1, 2]
     assert {hit["id"] for hit in hits} == {"shoes/000.png", "001.png"}
-    assert set(hits[0]) == {"rank", "score", "id", "path", "metadata", "duplicates", "grouped"}
+    assert list(hits[0])[:4] == ["rank", "id", "score", "relevance"]
+    assert list(hits[0])[4:] == ["metadata", "duplicates", "grouped", "path"]
     assert Path(hits[0]["path"]).is_file() and set(hits[0]["metadata"]) == {"colour", "year"}
     assert "in red" in (shop / "a.html").read_text()
 

@@ -40,11 +40,14 @@ def read(page: str) -> Reader:
     return reader
 
 
+RED: dict[str, Any] = {"colour": "Red", "year": 2012, "note": None}
+
+
 @pytest.fixture
 def hits(tmp_path: Path) -> list[Hit]:
     Image.new("RGBA", (600, 900), (200, 0, 0, 128)).save(tmp_path / "a.png")
     return [
-        Hit(1, 0.91234, "a.png", tmp_path / "a.png", {"colour": "Red", "year": 2012, "note": None}),
+        Hit(1, 0.91234, "a.png", tmp_path / "a.png", RED, relevance=0.567),
         Hit(2, 0.5, "gone.png", tmp_path / "gone.png", {}),
     ]
 
@@ -53,7 +56,7 @@ def test_the_page_shows_query_ranks_scores_and_metadata(hits: list[Hit], tmp_pat
     page = render_page(hits, Query(tmp_path / "a.png", text="in blue"), "year > 2000")
     reader = read(page)
     words = " ".join(" ".join(reader.text).split())
-    for shown in ("in blue", "2 results, starting from a.png", "year > 2000", "0.912", "gone.png"):
+    for shown in ("in blue", "2 results, starting from a.png", "year > 2000", "57 %", "gone.png"):
         assert shown in words
     assert "colour Red" in words and "2012" in words and "None" not in words
     assert "photo not readable" in words
@@ -84,7 +87,7 @@ def test_results_lead_to_the_product(tmp_path: Path) -> None:
     words = " ".join(" ".join(reader.text).split())
     assert "Blue shirt 29.9 View product Details colour Blue photo 0.png" in words
     assert [link["href"] for link in reader.named("a")] == ["https://shop.example/1"]
-    assert "2 0.500 1.png" in words and words.count("Details") == 1
+    assert "2 0 % 1.png" in words and words.count("Details") == 1
 
 
 def test_a_gallerys_own_columns_are_found(tmp_path: Path) -> None:

@@ -241,6 +241,23 @@ def test_a_term_that_is_wrong_says_why(
     assert response.status_code == status and problem in response.json()["error"]["message"]
 
 
+def test_a_minimum_of_relevance_ends_the_results(client: TestClient) -> None:
+    whole = search(client, [{"text": "in red"}], k=20)["hits"]
+    assert [hit["rank"] for hit in whole] == list(range(1, 21))
+    limit = (whole[4]["relevance"] + whole[5]["relevance"]) / 2
+    answer = search(client, [{"text": "in red"}], k=3, min_relevance=limit)
+    assert answer["hits"] == whole[:3]
+    rest = search(client, [{"text": "in red"}], k=3, offset=3, min_relevance=limit)
+    assert rest["hits"] == whole[3:5] and rest["next_offset"] is None
+    assert search(client, [{"text": "in red"}], min_relevance=1)["hits"] == []
+    for wrong in (-1, 2, "much"):
+        given = {"turns": [{"text": "x"}], "min_relevance": wrong}
+        response = client.post("/api/v1/search", json=given)
+        assert (
+            response.status_code == 422 and "min_relevance" in response.json()["error"]["message"]
+        )
+
+
 # Grouping and sorting
 
 

@@ -120,16 +120,16 @@ def test_search_refine_and_undo(open_page: Callable[..., Any], address: str) -> 
     assert page.inner_text("#heading") == "Results for “in red”"
     first = names(page)
     assert len(first) == 24 and not page.is_visible("#balance")
-    act(page, ".card:nth-child(2) .picture")
+    act(page, ":nth-match(.card, 2) .picture")
     assert page.inner_text("#shown-name") == first[1] and first[1] not in names(page)
     assert page.evaluate("document.activeElement.id") == "text"
     ask(page, "in navy")
     assert page.inner_text("#heading") == "Like the picture, but in navy"
     refined = names(page)
     assert steps(page) == ["in red", first[1], "in navy"]
-    act(page, ".card:nth-child(3) .rate.down")
+    act(page, ":nth-match(.card, 3) .rate.down")
     assert refined[2] not in names(page) and steps(page)[-1] == "Not like this"
-    act(page, ".card:nth-child(2) .rate:not(.down)")
+    act(page, ":nth-match(.card, 2) .rate:not(.down)")
     assert steps(page)[-1] == "More like this"
     act(page, "#undo")
     act(page, "#undo")
@@ -317,7 +317,7 @@ def test_a_busy_service_is_asked_again(open_page: Callable[..., Any], address: s
 
 def test_a_link_leads_to_the_same_search(open_page: Callable[..., Any], address: str) -> None:
     page = open_page(address)
-    act(page, ".card:nth-child(1) .picture")
+    act(page, ":nth-match(.card, 1) .picture")
     ask(page, "in navy")
     expected = names(page)
     other = open_page(page.url)
@@ -349,7 +349,7 @@ def test_why_shows_patches_and_words(open_page: Callable[..., Any], address: str
         "**/api/v1/explain",
         lambda route: route.fulfill(body=explanation, content_type="application/json"),
     )
-    act(page, ".card:nth-child(1) .picture")
+    act(page, ":nth-match(.card, 1) .picture")
     ask(page, "in navy")
     page.click("#why")
     page.wait_for_selector("#explanation[open]")
@@ -397,7 +397,7 @@ def test_why_says_nothing_of_patches_that_do_not_matter(
     page.route(
         "**/api/v1/explain", lambda route: route.fulfill(body=body, content_type="application/json")
     )
-    act(page, ".card:nth-child(1) .picture")
+    act(page, ":nth-match(.card, 1) .picture")
     ask(page, "in navy")
     page.click("#why")
     page.wait_for_selector("#explanation[open]")
@@ -432,6 +432,40 @@ def test_results_without_something(
     linked = open_page(page.url)
     linked.wait_for_selector(RESULTS)
     assert names(linked) == names(page) and steps(linked) == steps(page)
+
+
+def test_a_line_shows_where_nothing_closer_follows(
+    open_page: Callable[..., Any], address: str
+) -> None:
+    page = open_page(address)
+    first = 5  # of all results that is weak
+
+    def answer(route: Any) -> None:
+        response = route.fetch()
+        content = response.json()
+        offset = route.request.post_data_json["offset"]
+        for place, hit in enumerate(content["hits"], start=offset):
+            hit["relevance"] = 0.9 if place < first else 0.01
+        route.fulfill(response=response, json=content)
+
+    page.route("**/api/v1/search", answer)
+    ask(page, "in red")
+    items = page.locator("#grid > li").all_inner_texts()
+    line = "Nothing closer than this. What follows is only roughly alike."
+    assert items.index(line) == 5 and items.count(line) == 1 and len(items) == 25
+    assert page.locator(".score").all_inner_texts()[4:6] == ["90 %", "1 %"]
+    with page.expect_response("**/api/v1/search"):
+        page.click("#more")
+    page.wait_for_selector(":nth-match(.card, 30)")
+    assert page.locator(".closest").count() == 1 and len(names(page)) == 30
+    first = 0
+    ask(page, "in blue")
+    assert page.inner_text("#grid > li:first-child") == (
+        "Nothing here is close to this. These come nearest."
+    )
+    first = 99
+    ask(page, "in green")
+    assert page.locator(".closest").count() == 0
 
 
 def test_the_end_that_is_not_read_is_shown(open_page: Callable[..., Any], address: str) -> None:

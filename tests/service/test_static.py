@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from tmcir.gallery.query import WITHOUT_WEIGHT
+from tmcir.gallery.relevance import WEAK
 from tmcir.service import schemas
 
 STATIC = {
@@ -74,3 +75,8 @@ def test_types_are_those_of_the_api() -> None:
 def test_without_weighs_what_the_command_lines_not_does() -> None:
     (weight,) = re.findall(r"const WITHOUT_WEIGHT = ([-.\d]+);", MODULES["turns.js"])
     assert float(weight) == WITHOUT_WEIGHT
+
+
+def test_weak_results_are_those_of_the_command_line() -> None:
+    (weak,) = re.findall(r"const WEAK = ([-.\d]+);", MODULES["results.js"])
+    assert float(weak) == WEAK

@@ -42,7 +42,10 @@ Without = Annotated[
 
 def search(
     gallery: GalleryAddress,
-    image: Annotated[Path | None, typer.Option(help="Reference image.")] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(help="Reference image; given again, a further image with weight 1."),
+    ] = None,
     text: Annotated[
         str | None, typer.Option(help="How it should differ; without --image, what to find.")
     ] = None,
@@ -58,6 +61,12 @@ def search(
     deduplicate: Annotated[
         bool, typer.Option("--deduplicate", help="Merge near-duplicates among the results.")
     ] = False,
+    group: Annotated[
+        str | None, typer.Option(help="Metadata column whose values are shown once each.")
+    ] = None,
+    min_relevance: Annotated[
+        float, typer.Option(help="From 0 to 1: show only photos of this relevance or more.")
+    ] = 0.0,
     html: Annotated[Path | None, typer.Option(help="Write a page of thumbnails here.")] = None,
     model: GalleryModel = None,
     exact_up_to: ExactUpTo = None,
@@ -70,20 +79,28 @@ def search(
       tmcir search shop --image photos/test-000247.jpg --text "in red" --where "price < 50"
     """
     from tmcir.gallery import Query
+    from tmcir.gallery.results import hit_fields
 
     opened = open_gallery(gallery, model, False, exact_up_to=exact_up_to)
+    images = image or []
     query = Query(
-        image=image,
+        image=images[0] if images else None,
         item=item,
         text=text or "",
         balance=balance,
         more_like=tuple(more_like or ()),
         less_like=tuple(less_like or ()),
-        terms=_terms(term or [], without or []),
+        terms=_terms(images[1:], term or [], without or []),
     )
     query.check()
     hits = opened.find(
-        opened.embed([query])[0], k, where=where, offset=offset, deduplicate=deduplicate
+        opened.embed([query])[0],
+        k,
+        where=where,
+        offset=offset,
+        deduplicate=deduplicate,
+        group=group,
+        min_relevance=min_relevance,
     )
     _note_unread(opened.unread(query))
     if html is not None:
@@ -91,21 +108,20 @@ def search(
 
         write_page(html, opened, query, hits, where)
     if as_json:
-        print_json([dataclasses.asdict(hit) for hit in hits])
+        print_json([hit_fields(hit) | {"path": hit.path} for hit in hits])
         return
     _print_hits(hits)
-    if not hits:
-        typer.echo("no photo fits", err=True)
+    _note_end(hits, k, min_relevance)
     if html is not None:
         typer.echo(f"page: {html}", err=True)
 
 
-def _terms(given: list[str], without: list[str]) -> tuple[Term, ...]:
-    """Return the terms of ``--term TEXT:WEIGHT`` and ``--not TEXT``."""
+def _terms(images: list[Path], given: list[str], without: list[str]) -> tuple[Term, ...]:
+    """Return the terms of further ``--image``, ``--term TEXT:WEIGHT`` and ``--not TEXT``."""
     from tmcir.gallery import Term
     from tmcir.gallery.query import WITHOUT_WEIGHT
 
-    terms: list[Term] = []
+    terms = [Term(1.0, image=image) for image in images]
     for one in given:
         text, colon, weight = one.rpartition(":")
         try:
@@ -123,13 +139,30 @@ def _note_unread(text: str) -> None:
         typer.echo(f'the text is too long for the model; not read: "{on_one_line(text)}"', err=True)
 
 
+def _note_end(hits: list[Hit], k: int, min_relevance: float) -> None:
+    """Say on stderr where nothing more is close to the query."""
+    from tmcir.gallery.relevance import WEAK
+
+    if min_relevance and len(hits) < k:
+        found = "no other photo fits" if hits else "no photo fits"
+        typer.echo(f"{found} with a relevance of {min_relevance:g} or more", err=True)
+    elif not hits:
+        typer.echo("no photo fits", err=True)
+    elif hits[0].relevance < WEAK:
+        typer.echo(f"nothing is close to this: relevance is below {WEAK:g}", err=True)
+    elif weak := [hit.rank for hit in hits if hit.relevance < WEAK]:
+        typer.echo(f"nothing closer than this from rank {weak[0]} on", err=True)
+
+
 def _print_hits(hits: list[Hit]) -> None:
     from tmcir.core.text import on_one_line
 
     for hit in hits:
         details = "  ".join(str(value) for value in hit.metadata.values() if value is not None)
         more = f"  (+{len(hit.duplicates)} like it)" if hit.duplicates else ""
-        line = f"{hit.rank:4}  {hit.score:.3f}  {hit.id}{more}  {details}".rstrip()
+        if hit.grouped:
+            more += f"  ({len(hit.grouped) + 1} photos of it)"
+        line = f"{hit.rank:4}  {hit.relevance:.3f}  {hit.id}{more}  {details}".rstrip()
         typer.echo(on_one_line(line))  # file names and cells may hold control characters
 
 

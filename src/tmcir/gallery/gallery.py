@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,13 @@ from tmcir.gallery.model import (
 )
 from tmcir.gallery.photos import FoundPhotos, find_photos
 from tmcir.gallery.query import ImageSource, Query, Term
+from tmcir.gallery.ranking import by_vector, from_score
+from tmcir.gallery.relevance import Background, check_relevance, measure_background
 from tmcir.gallery.results import GalleryInfo, Hit, Item
 from tmcir.gallery.roles import Roles, guess_roles, named_roles
 from tmcir.gallery.searching import (
     check_page,
+    count_sorted,
     find_arranged_page,
     find_page,
     metadata_of,
@@ -85,6 +88,7 @@ class Gallery:
         self._record = record
         self._precision = precision
         self._exact_up_to = exact_up_to
+        self._background: Background | None = None
 
     @classmethod
     def open(
@@ -443,6 +447,8 @@ class Gallery:
         terms: Sequence[Term | tuple[ImageSource, float]] = (),
         offset: int = 0,
         deduplicate: bool = False,
+        group: str | None = None,
+        min_relevance: float = 0.0,
     ) -> list[Hit]:
         """Return the photos nearest to a query, the best first; ties in the order of their ids.
 
@@ -464,6 +470,9 @@ class Gallery:
             offset: Results to skip before the first: page 3 of 20 has the offset 40.
             deduplicate: Show photos with equal bytes, or nearly equal vectors and pixels, once;
                 see `tmcir.gallery.duplicates.deduplicate`.
+            group: Metadata column whose values are shown once each, such as the product's id.
+            min_relevance: In [0, 1]: return only photos of this relevance or more, possibly none;
+                see `tmcir.gallery.relevance`.
 
         Raises:
             UnknownItemError: An id is not in the gallery.
@@ -484,9 +493,17 @@ class Gallery:
         )
         query.check()
         check_page(k, offset)
+        check_relevance(min_relevance)
         self._require()
-        vector = self.embed([query])[0]
-        return self.find(vector, k, where=where, offset=offset, deduplicate=deduplicate)
+        return self.find(
+            self.embed([query])[0],
+            k,
+            where=where,
+            offset=offset,
+            deduplicate=deduplicate,
+            group=group,
+            min_relevance=min_relevance,
+        )
 
     def embed(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Embed queries for `find`: float32 [N, D], L2-normalised.
@@ -514,6 +531,7 @@ class Gallery:
         deduplicate: bool = False,
         group: str | None = None,
         sort: Sort | None = None,
+        min_relevance: float = 0.0,
     ) -> list[Hit]:
         """Return the photos nearest to a unit vector [D]: the second half of `search`.
 
@@ -528,6 +546,7 @@ class Gallery:
             group: Metadata column whose values are shown once each.
             sort: Sort the relevant photos by a column, at most
                 `tmcir.gallery.arranging.SORTED_PHOTOS`, and return no others.
+            min_relevance: Return only photos of this relevance or more.
 
         Raises:
             TMCIRError: ``k`` or ``offset`` is out of range, the vector does not fit, the filter
@@ -539,12 +558,30 @@ class Gallery:
             raise TMCIRError(
                 f"find takes one finite vector of {self._model.embedding_size} numbers"
             )
+        check_relevance(min_relevance)
         self._require()
         condition = where if where is not None and where.strip() else None
+        background = self.background()
+        ranking = by_vector(self._store, vector, condition)
+        if min_relevance:
+            ranking = from_score(ranking, background.minimum_score(vector, min_relevance))
         arrangement = Arrangement(deduplicate, group, sort)
         if arrangement == Arrangement():
-            return find_page(self._store, vector, k, condition, offset)
-        return find_arranged_page(self._store, vector, k, condition, offset, arrangement)
+            hits = find_page(self._store, ranking, k, offset)
+        else:
+            depth = 0 if sort is None else count_sorted(self._store, vector, condition)
+            hits = find_arranged_page(self._store, ranking, k, offset, arrangement, depth)
+        return _with_relevance(hits, background, vector)
+
+    def background(self) -> Background:
+        """Return what relevance compares hits with, computed again where photos were added.
+
+        Raises:
+            TMCIRError: There is no gallery, or it cannot be read.
+        """
+        self._require()
+        self._background = known = measure_background(self._store, self._background)
+        return known
 
     def unread(self, query: Query) -> str:
         """Return the end of the first text of the query that the model does not read whole.
@@ -605,6 +642,13 @@ class Gallery:
         if self._store.model() is None:
             raise _missing(self._uri)
         self._store.refresh()
+
+
+def _with_relevance(
+    hits: Sequence[Hit], background: Background, vector: NDArray[np.float32]
+) -> list[Hit]:
+    found = background.relevance(vector, np.asarray([hit.score for hit in hits], np.float64))
+    return [replace(hit, relevance=float(one)) for hit, one in zip(hits, found, strict=True)]
 
 
 def _missing(uri: str) -> TMCIRError:

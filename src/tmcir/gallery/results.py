@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tmcir.gallery.model import describe
 from tmcir.gallery.stores.approximate import RECALL_AT
@@ -22,6 +23,7 @@ class Hit:
         metadata: Its metadata by column.
         duplicates: Ids of lower hits that are near-duplicates, merged into this one.
         grouped: Ids of lower hits of the same group, which this one stands for.
+        relevance: In [0, 1], how far it stands out of the gallery; see `tmcir.gallery.relevance`.
     """
 
     rank: int
@@ -31,6 +33,23 @@ class Hit:
     metadata: dict[str, Value]
     duplicates: tuple[str, ...] = ()
     grouped: tuple[str, ...] = ()
+    relevance: float = 0.0
+
+
+def hit_fields(hit: Hit) -> dict[str, Any]:
+    """Return a hit as `tmcir search --json` and the HTTP API show it, in JSON's types.
+
+    The command line adds ``path``, the API ``thumbnail``.
+    """
+    return {
+        "rank": hit.rank,
+        "id": hit.id,
+        "score": hit.score,
+        "relevance": hit.relevance,
+        "metadata": hit.metadata,
+        "duplicates": list(hit.duplicates),
+        "grouped": list(hit.grouped),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from tmcir.gallery.arranging import (
     Tile,
     arrange,
 )
+from tmcir.gallery.ranking import Ranking
 from tmcir.gallery.results import Hit
 from tmcir.gallery.stores.base import OWN_COLUMNS, Neighbours, Store, Value, unit
 
@@ -32,11 +33,9 @@ def check_page(k: int, offset: int) -> None:
         raise TMCIRError(f"offset, the results to skip, must not be negative, but is {offset}")
 
 
-def find_page(
-    store: Store, vector: NDArray[np.float32], k: int, where: str | None, offset: int
-) -> list[Hit]:
-    """Return the hits of the ranks ``offset`` + 1 to ``offset`` + k for a unit vector [D]."""
-    found = store.nearest(vector, offset + k, where)
+def find_page(store: Store, ranking: Ranking, k: int, offset: int) -> list[Hit]:
+    """Return the hits of the ranks ``offset`` + 1 to ``offset`` + k."""
+    found = ranking(offset + k)
     rows = store.rows(found.ids[offset:])
     places = range(offset, len(found.ids))
     # skips photos that were removed since
@@ -47,13 +46,21 @@ def find_page(
 
 def find_arranged_page(
     store: Store,
-    vector: NDArray[np.float32],
+    ranking: Ranking,
     k: int,
-    where: str | None,
     offset: int,
     arrangement: Arrangement,
+    sorted_photos: int,
 ) -> list[Hit]:
     """Return the hits of such ranks among the tiles of an arrangement.
+
+    Args:
+        store: The gallery's store.
+        ranking: The photos in the order of the query.
+        k: Most hits to return.
+        offset: Tiles to skip.
+        arrangement: What to merge, group and sort by.
+        sorted_photos: How many of the first photos to sort, where it sorts.
 
     Raises:
         TMCIRError: The arrangement names an unknown column.
@@ -62,9 +69,9 @@ def find_arranged_page(
     for name in arrangement.columns:
         if name not in columns:
             raise unknown_choice("column", name, columns)
-    depth = 2 * (offset + k) if arrangement.sort is None else _relevant(store, vector, where)
+    depth = 2 * (offset + k) if arrangement.sort is None else sorted_photos
     while True:
-        found = store.nearest(vector, depth, where)
+        found = ranking(depth)
         rows = store.rows(found.ids)
         tiles = arrange(found, rows, arrangement, store.thumbnails)
         enough = arrangement.sort is not None or len(tiles) > offset + k
@@ -75,7 +82,7 @@ def find_arranged_page(
     return [_hit(found, tile, rank, rows) for rank, tile in enumerate(page, start=offset + 1)]
 
 
-def _relevant(store: Store, vector: NDArray[np.float32], where: str | None) -> int:
+def count_sorted(store: Store, vector: NDArray[np.float32], where: str | None) -> int:
     """Return how many of the photos nearest to a unit vector [D] are relevant enough to be sorted.
 
     Relevant photos have at least half of the nearest photo's margin over the

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from tmcir.core.errors import TMCIRError
 from tmcir.gallery import Hit, Item
 from tmcir.gallery import Query as GalleryQuery
+from tmcir.gallery.results import hit_fields
 from tmcir.gallery.summaries import ColumnSummary
 from tmcir.models import Explanation
 from tmcir.models.explanation import MINIMUM_EFFECT
@@ -279,14 +280,7 @@ async def _explain(
 
 
 def _hit(hit: Hit, signer: Signer) -> HitAnswer:
-    return HitAnswer(
-        id=hit.id,
-        score=hit.score,
-        metadata=hit.metadata,
-        duplicates=list(hit.duplicates),
-        grouped=list(hit.grouped),
-        thumbnail=signer.address(hit.id),
-    )
+    return HitAnswer(**hit_fields(hit), thumbnail=signer.address(hit.id))
 
 
 def _item(item: Item, signer: Signer) -> ItemAnswer:

@@ -137,6 +137,9 @@ class SearchRequest(TrailRequest):
         description="Metadata column whose values are shown once each, such as the product's id.",
     )
     sort: SortRequest | None = Field(None, description="null: the nearest first.")
+    min_relevance: float = Field(
+        0.0, ge=0, le=1, allow_inf_nan=False, description="Return photos of this relevance or more."
+    )
 
 
 _THUMBNAIL: str = Field(
@@ -148,8 +151,12 @@ _THUMBNAIL: str = Field(
 class HitAnswer(BaseModel):
     """A result."""
 
+    rank: int = Field(description="1 for the best; the reference and the like count, too.")
     id: str
     score: float = Field(description="Cosine of query and photo.")
+    relevance: float = Field(
+        description="In [0, 1]: how far the photo stands out of the gallery for this query."
+    )
     metadata: dict[str, Cell]
     duplicates: list[str] = Field(description="Ids merged into this result.")
     grouped: list[str] = Field(description="Ids of nearby photos of the same group.")

@@ -278,6 +278,7 @@ class Searcher:
             deduplicate=request.deduplicate,
             group=request.group,
             sort=sort,
+            min_relevance=request.min_relevance,
         )
         skipped = {
             hit.id

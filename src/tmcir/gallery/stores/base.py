@@ -191,6 +191,13 @@ class Store(ABC):
         """Return the vectors [D] of some rows by id; ids that are not there are ignored."""
 
     @abstractmethod
+    def sample(self, count: int) -> NDArray[np.float32]:
+        """Return the vectors [min(count, N), D] of some rows, the same until something is written.
+
+        The rows are spread over the whole gallery where the engine can do so cheaply.
+        """
+
+    @abstractmethod
     def batches(self, names: Sequence[str]) -> pa.RecordBatchReader:
         """Read columns of all rows, own and metadata, a batch at a time, in no particular order."""
 

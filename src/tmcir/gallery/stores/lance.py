@@ -227,6 +227,16 @@ class LanceStore(Store):
         table = self._read(["id", "vector"], _is_one_of(ids))
         return dict(zip(table["id"].to_pylist(), as_matrix(table["vector"]), strict=True))
 
+    def sample(self, count: int) -> NDArray[np.float32]:
+        total = self._table.count_rows()
+        rows = np.linspace(0, total - 1, min(count, total)).astype(int)
+        if total <= self._exact_up_to or not total:
+            sampled: NDArray[np.float32] = self._all_vectors().matrix[rows]
+            return sampled
+        with _plain_errors(f"{self._uri}: this gallery cannot be read"):
+            found = self._table.take_offsets(rows.tolist()).select(["vector"]).to_arrow()
+        return as_matrix(found["vector"])
+
     def batches(self, names: Sequence[str]) -> pa.RecordBatchReader:
         with _plain_errors(f"{self._uri}: this gallery cannot be read"):
             return self._table.search().select(list(names)).to_batches(_BATCH)

@@ -195,6 +195,18 @@ class MilvusStore(Store):
         found = self._by_id(ids, ["id", "vector"])
         return {name: np.asarray(row["vector"], np.float32) for name, row in found.items()}
 
+    def sample(self, count: int) -> NDArray[np.float32]:
+        with self._plain_errors("this gallery cannot be read"):
+            found = self._client.query(
+                self._name,
+                filter="",
+                output_fields=["vector"],
+                limit=count,
+                consistency_level=self._consistency,
+            )
+        size = int(self._description()["fields"][-1]["params"]["dim"])
+        return np.asarray([row["vector"] for row in found], np.float32).reshape(-1, size)
+
     def batches(self, names: Sequence[str]) -> pa.RecordBatchReader:
         columns = self.columns()
         types = {**_OWN_ARROW, **{name: _ARROW[kind] for name, kind in columns.items()}}

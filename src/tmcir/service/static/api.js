@@ -14,8 +14,10 @@ import { find, findDialog, findInput } from "./elements.js";
 
 /**
  * @typedef {object} Hit
+ * @property {number} rank
  * @property {string} id
  * @property {number} score
+ * @property {number} relevance
  * @property {Metadata} metadata
  * @property {string[]} duplicates
  * @property {string[]} grouped

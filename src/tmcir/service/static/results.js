@@ -5,12 +5,13 @@ import { find, make, makeSvg } from "./elements.js";
 import { counted, known, linkOf, nameOf, priceOf } from "./gallery.js";
 import { announce, showMessage } from "./messages.js";
 import { thumbnail } from "./pictures.js";
-import { clearFilters, currentWithout, isFiltered, lastStart, undo } from "./turns.js";
+import { clearFilters, currentWithout, isFiltered, lastStart, state, undo } from "./turns.js";
 
 /** @typedef {import("./api.js").Hit} Hit */
 /** @typedef {import("./api.js").Item} Item */
 
 const SKELETON_CARDS = 8;
+const WEAK = 0.05; // relevance below which results are called weak
 const THUMB =
   "M8 11v9H4.5v-9zM8 11l3.6-7.2c1.5 0 2.3 1 2 2.4L13 9.4h5.4c1 0 1.7.9 1.5 1.9l-1.7 7.2c-.2.9-1 1.5-1.9 1.5H8";
 
@@ -116,10 +117,24 @@ function showCards(hits, append) {
   hits.forEach((hit) => known.set(hit.id, hit.metadata));
   const made = hits.map(card);
   const grid = find("grid");
+  const weak = hits.findIndex((hit) => "relevance" in hit && hit.relevance < WEAK);
+  const isMarked = append && grid.querySelector(".closest") !== null;
+  if (weak >= 0 && !state.sort && !isMarked) made.splice(weak, 0, closestLine(!append && !weak));
   if (append) grid.append(...made);
   else grid.replaceChildren(...made);
   if (!append) activateCard(0);
   shown.count = append ? shown.count + hits.length : hits.length;
+}
+
+/**
+ * Return the line after which no photo is close to the query.
+ * @param {boolean} isFirst Whether no photo is close at all.
+ */
+function closestLine(isFirst) {
+  const textContent = isFirst
+    ? "Nothing here is close to this. These come nearest."
+    : "Nothing closer than this. What follows is only roughly alike.";
+  return make("li", { className: "closest", textContent });
 }
 
 /** @param {Item | Hit} hit */
@@ -168,8 +183,9 @@ function offer(id, name) {
  * @param {string} name
  */
 function underCard(hit, name) {
-  const score = make("span", { className: "score", textContent: hit.score.toFixed(2) });
-  score.title = "How close it is, at most 1";
+  const percent = `${Math.round(100 * hit.relevance)} %`;
+  const score = make("span", { className: "score", textContent: percent });
+  score.title = `How far it stands out of all photos; cosine ${hit.score.toFixed(2)}`;
   if (hit.grouped.length) {
     score.textContent += ` · ${hit.grouped.length + 1} photos`;
   }
