@@ -17,7 +17,7 @@ FLOORS = (
     ("rendered",),
     ("models",),
     ("runtime", "generation", "training", "evaluation", "gallery"),
-    ("benchmark", "quickstart", "service"),
+    ("benchmark", "quickstart", "service", "tuning"),
     ("cli",),
 )
 

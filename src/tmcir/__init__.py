@@ -9,15 +9,17 @@ if TYPE_CHECKING:
     from tmcir.evaluation import evaluate
     from tmcir.gallery import Gallery
     from tmcir.models import TMCIR, load
+    from tmcir.tuning.tune import tune
 
 __version__ = "0.1.0"
-__all__ = ["TMCIR", "Gallery", "__version__", "evaluate", "load"]
+__all__ = ["TMCIR", "Gallery", "__version__", "evaluate", "load", "tune"]
 
 _MODULES = {
     "TMCIR": "tmcir.models",
     "load": "tmcir.models",
     "Gallery": "tmcir.gallery",
     "evaluate": "tmcir.evaluation",
+    "tune": "tmcir.tuning.tune",
 }
 
 

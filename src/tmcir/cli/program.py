@@ -22,6 +22,7 @@ from tmcir.cli import (
     service,
     shipped,
     training,
+    tuning,
 )
 from tmcir.cli.commands import INTERRUPTED, BenchmarkCommand, Command, ResumableCommand
 from tmcir.cli.output import make_encodable, program, runnable
@@ -51,6 +52,7 @@ gallery_app.command(cls=Command)(gallery.info)
 gallery_app.command(cls=Command)(gallery.remove)
 gallery_app.command(cls=Command)(gallery.restore)
 gallery_app.command(cls=Command)(gallery.export)
+app.command(cls=ResumableCommand)(tuning.tune)
 app.command(cls=ResumableCommand)(training.train)
 app.command(cls=ResumableCommand)(generation.generate)
 app.command("train-editor", cls=ResumableCommand)(generation.train_editor)

@@ -18,6 +18,7 @@ _CLASSES = {
     "circo": "tmcir.data.circo:CIRCO",
     "fashion-products": "tmcir.data.fashion_products:FashionProducts",
     "clothing": "tmcir.data.clothing:Clothing",
+    "catalogue": "tmcir.data.catalogue:Catalogue",
     "jsonl": "tmcir.data.jsonl:JSONLines",
     "rendered": "tmcir.rendered.catalogue:RenderedCatalogue",
     "mixed": "tmcir.data.mixed:Mixed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 OWN_METHOD = "model"
 """The name of the model's own composition method."""
+
+Encode = Callable[[Sequence[Path]], ImageFeatures]
+"""Gives the features of images, by their paths."""
 
 # Batches that may wait, decoded, for the encoder.
 _READ_AHEAD = 2
@@ -82,11 +85,13 @@ def embed(
     batch_size: int = 64,
     progress: Progress | None = None,
     compose: Compose | None = None,
+    encode: Encode | None = None,
 ) -> Embeddings:
     """Embed the queries and galleries of tasks, composing by a method, or by ``compose`` if given.
 
     Makes one pass over all gallery and reference images. Token embeddings are large, so the queries
-    of a batch's images are composed at once and the tokens are freed.
+    of a batch's images are composed at once and the tokens are freed. ``encode`` gives features of
+    images that were encoded before, for a model that composes features.
 
     Raises:
         TMCIRError: The method is unknown.
@@ -105,9 +110,8 @@ def embed(
     composed, read = [nothing], [nothing]
     identifiers: list[str] = []
     with torch.inference_mode():
-        for start, pixels in _read_ahead(model, paths, batch_size):
-            features = model.image_features(pixels)
-            end = start + len(pixels)
+        for start, features in _features(model, paths, batch_size, encode):
+            end = start + len(features.pooled)
             images[start:end] = features.pooled.float().cpu()
             pairs = [
                 (row, triplet)
@@ -251,6 +255,18 @@ def _queries_by_reference(tasks: Sequence[Task]) -> dict[str, list[Triplet]]:
     for triplet in queries.values():
         grouped[triplet.reference].append(triplet)
     return grouped
+
+
+def _features(
+    model: TMCIR, paths: Sequence[Path], batch_size: int, encode: Encode | None
+) -> Iterator[tuple[int, ImageFeatures]]:
+    """Yield (first row, features) of batches of images."""
+    if encode is None:
+        for start, pixels in _read_ahead(model, paths, batch_size):
+            yield start, model.image_features(pixels)
+        return
+    for start in range(0, len(paths), batch_size):
+        yield start, encode(paths[start : start + batch_size])
 
 
 def _read_ahead(

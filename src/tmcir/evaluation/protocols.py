@@ -215,6 +215,7 @@ PROTOCOLS = {
         Protocol("fashion200k", "R@10", measure_fashion200k, by_kind=True),
         Protocol("rendered", "mAP@10", measure_rendered, by_kind=True),
         Protocol("same-kind", "R@10", measure_fashion200k),
+        Protocol("catalogue", "mAP@10", measure_rendered, by_kind=True),
         Protocol("mixed", "R@10", measure_fashion200k),
     )
 }

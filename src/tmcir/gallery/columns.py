@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from tmcir.core.numbers import EMPTY, parse_number
 from tmcir.core.tables import note
 from tmcir.gallery.stores.base import OWN_COLUMNS, ColumnKind, Value
 
-_INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")  # "007" is a code, not a number
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-_CODE = re.compile(r"[+-]?(0[0-9].*|[0-9]{19,})")  # too many digits for int64: an article code
-# with a comma before the decimals, and perhaps a point or a blank between thousands
-_COMMA_NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}([. \u00a0\u202f][0-9]{3})+)(,[0-9]+)?")
-#: How tables write "nothing" where numbers are expected, in lower case.
-EMPTY = frozenset(
-    ["nan", "na", "n/a", "#n/a", "n.a.", "null", "none", "nil", "-", "--", "\u2013", "\u2014"]
-)
 #: Words that SQL does not take as the name of a column.
 # fmt: off
 RESERVED = frozenset([
@@ -98,18 +89,6 @@ def infer_kind(
         return "text", []
     counted = f"column {name!r} is text: {len(others):,} of {len(filled):,} values are no numbers"
     return "text", [f"{counted}{note(others, '', '')[0].partition(' ')[2].lstrip()}"]
-
-
-def parse_number(cell: str, decimal_comma: bool = False) -> int | float | None:
-    """Return the number that a cell holds, or None where it holds a code or something else."""
-    if _INTEGER.fullmatch(cell):
-        return int(cell)
-    if decimal_comma and "," in cell and _COMMA_NUMBER.fullmatch(cell):
-        cell = re.sub(r"[. \u00a0\u202f]", "", cell).replace(",", ".")
-    if not _NUMBER.fullmatch(cell) or _CODE.fullmatch(cell):
-        return None
-    value = float(cell)
-    return value if math.isfinite(value) else None
 
 
 def convert(

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tmcir.core.joining import join
 from tmcir.core.tables import read_table
 from tmcir.gallery.columns import column_names, convert, infer_kind
-from tmcir.gallery.joining import join
 from tmcir.gallery.stores.base import ColumnKind, Value
 
 
@@ -36,7 +36,7 @@ def read_metadata(
     """Read a CSV (comma, semicolon or tab; UTF-8) and join its rows to photos.
 
     How rows are read and joined: see `tmcir.core.tables.read_table` and
-    `tmcir.gallery.joining.join`. A column whose values are all numbers (``NaN``, ``n/a``, ``-`` and
+    `tmcir.core.joining.join`. A column whose values are all numbers (``NaN``, ``n/a``, ``-`` and
     the like count as empty) is one of numbers, any other is text. A column without any value is
     skipped: a later table may define its kind.
 

@@ -42,6 +42,7 @@ class Plan:
             average.
         validate_every: Steps between validations; there is one before the first step and one
             after the last, too.
+        patience: Validations without a better score after which training stops; None: never.
         checkpoint_minutes: Minutes between checkpoints.
     """
 
@@ -50,6 +51,7 @@ class Plan:
     max_gradient_norm: float
     average: float | None = None
     validate_every: int = 0
+    patience: int | None = None
     checkpoint_minutes: float = 5.0
 
 
@@ -143,7 +145,8 @@ class _Loop(Generic[Batch]):
         job, plan, say = self.job, self.plan, self.accelerator.print
         module, optimiser = self.accelerator.prepare(job.module, job.optimiser)
         peaks = [group["lr"] for group in optimiser.param_groups]
-        steps = range(state.step, plan.steps)
+        stopped = self._has_no_patience(state)
+        steps = range(state.step, state.step if stopped else plan.steps)
         saved = time.monotonic()
         batches = prefetch(job.batch, steps)
         with (
@@ -164,10 +167,21 @@ class _Loop(Generic[Batch]):
                 last = state.step == plan.steps
                 if last or (plan.validate_every and state.step % plan.validate_every == 0):
                     state = self._validate(state, monitor)
-                if last or time.monotonic() - saved >= 60 * plan.checkpoint_minutes:
+                stops = self._has_no_patience(state)
+                if last or stops or time.monotonic() - saved >= 60 * plan.checkpoint_minutes:
                     self._save(CHECKPOINT, state, job.optimiser, self.average)
                     saved = time.monotonic()
+                if stops:
+                    say(f"{job.name}  stops early: no better score for {plan.patience} validations")
+                    break
         return state
+
+    def _has_no_patience(self, state: TrainingState) -> bool:
+        """Return whether the score has not risen for as long as the plan allows."""
+        plan = self.plan
+        if plan.patience is None or state.best_step is None or not plan.validate_every:
+            return False
+        return state.step - state.best_step >= plan.patience * plan.validate_every
 
     def _step(self, module: nn.Module, optimiser: Optimizer, batch: Batch, step: int) -> float:
         job = self.job

@@ -96,6 +96,7 @@ def _plan(settings: StageSettings, steps_per_epoch: int, checkpoint_minutes: flo
         max_gradient_norm=settings.max_gradient_norm,
         average=settings.average,
         validate_every=steps_per_epoch * settings.evaluate_every,
+        patience=settings.patience,
         checkpoint_minutes=checkpoint_minutes,
     )
 
@@ -213,6 +214,7 @@ def parameter_groups(model: TMCIR, settings: StageSettings) -> list[dict[str, An
         )
     for name in encoder.head_names:
         encoder.get_submodule(name).requires_grad_(head_rate > 0)
+    encoder.freeze_tokens(settings.frozen_tokens)
     if not (model.composer.reads_tokens and any(_trained(model.composer))):
         # Several processes would wait for gradients that never come.
         for name in encoder.token_names:

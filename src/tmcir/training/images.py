@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tmcir.core.hashing import stable_number
+from tmcir.models.state_cache import StateCache, file_key
 from tmcir.models.tmcir import TMCIR
 from tmcir.training.cache import CACHE_DTYPE, Cache
 
@@ -49,13 +50,22 @@ class ImageStore:
         model: Its preprocessing reads the images.
         find: Returns the path of an image by its name.
         limit: Maximum bytes to keep; images beyond it are read again at each use.
+        states: Keeps what frozen towers encode on disk; None: in memory alone.
 
     Attributes:
         encoder: The model's towers.
         limit: As given.
+        states: As given.
     """
 
-    def __init__(self, model: TMCIR, find: Callable[[str], Path], limit: int) -> None:
+    def __init__(
+        self,
+        model: TMCIR,
+        find: Callable[[str], Path],
+        limit: int,
+        states: StateCache | None = None,
+    ) -> None:
+        self.states = states
         self.encoder = model.encoder
         self.limit = limit
         self._model = model
@@ -77,6 +87,10 @@ class ImageStore:
             ImageError: An image is missing or broken.
         """
         return torch.stack(self._cache.get(names))
+
+    def key(self, name: str, view: str) -> str:
+        """Return the key of a view of an image in ``states``."""
+        return file_key(self._find(name), view)
 
     def _load(self, names: Sequence[str]) -> Tensor:
         return self._model.read_pixels([self._find(name) for name in names])
@@ -199,7 +213,26 @@ class EncodedViews:
         return tuple(torch.stack(one).to(self._device, torch.float32) for one in states)
 
     def _views(self, names: Sequence[str]) -> list[States]:
-        """Encode all views of some images: states of V rows each."""
+        """Return all views of some images, from disk where they are: states of V rows each."""
+        disk = self._store.states
+        if disk is None:
+            return self._encode_views(names)
+        change = self._augmentation
+        view = f"{self._count} {self._seed} {change.min_crop} {change.mirror}"
+        keys = {name: self._store.key(name, view if self._count > 1 else "") for name in names}
+        missing = [name for name in names if keys[name] not in disk]
+        fresh = self._encode_views(missing) if missing else []
+        if self._count > 1:
+            disk.put([keys[name] for name in missing], fresh)
+            return [states for name in names if (states := disk.get(keys[name])) is not None]
+        # whole images, without the dimension of views: probe and measuring share them
+        whole = [tuple(state[0] for state in states) for states in fresh]
+        disk.put([keys[name] for name in missing], whole)
+        found = [states for name in names if (states := disk.get(keys[name])) is not None]
+        return [tuple(state[None] for state in states) for states in found]
+
+    def _encode_views(self, names: Sequence[str]) -> list[States]:
+        """Encode all views of some images."""
         images = self._store.get(names).to(self._device)
         normalise = self._store.encoder.preprocessor.normalise
         views = []

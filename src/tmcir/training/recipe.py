@@ -153,6 +153,12 @@ class StageSettings(OptimiserSettings):
         description="First layers of a dual encoder's text model that stay frozen, with its word"
         " embeddings.",
     )
+    frozen_tokens: bool = Field(
+        default=False,
+        description="For frozen towers and methods that read no tokens: freeze what makes image"
+        " tokens, and keep of an encoded view only what its pooled embedding needs, which is a"
+        " fraction of the memory and of the time of a step.",
+    )
     min_crop: float = Field(
         default=0.8,
         gt=0,
@@ -175,6 +181,11 @@ class StageSettings(OptimiserSettings):
     evaluate_every: int = Field(
         default=1, ge=0, description="Epochs between validations; 0 keeps the last weights."
     )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="Stop after so many validations without a better score; none: never.",
+    )
 
     @model_validator(mode="after")
     def _views_of_frozen_towers(self) -> StageSettings:
@@ -184,6 +195,8 @@ class StageSettings(OptimiserSettings):
                 "views need a frozen image tower: set tower_learning_rate to 0 or set"
                 " frozen_stages, and set lora to none; or remove views"
             )
+        if self.frozen_tokens and (self.views is None or self.tower_learning_rate != 0):
+            raise ValueError("frozen_tokens needs tower_learning_rate: 0 and views")
         return self
 
 

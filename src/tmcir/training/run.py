@@ -16,6 +16,7 @@ from tmcir.core.json_files import read_json
 from tmcir.data.check import unusable_images
 from tmcir.data.dataset import Dataset
 from tmcir.data.skipping import Skipping
+from tmcir.models.state_cache import StateCache
 from tmcir.models.tmcir import TMCIR
 from tmcir.runs.checkpoint import TrainingState
 from tmcir.runs.folder import claim_folder
@@ -36,7 +37,10 @@ ScoreModel = Callable[[TMCIR, Dataset], Score]
 
 
 def train(
-    recipe: Recipe, score_model: ScoreModel | None = None, score_weights: ScoreWeights | None = None
+    recipe: Recipe,
+    score_model: ScoreModel | None = None,
+    score_weights: ScoreWeights | None = None,
+    states: StateCache | None = None,
 ) -> Path:
     """Train the recipe's stages and return the folder of the model.
 
@@ -46,6 +50,7 @@ def train(
         recipe: The recipe.
         score_model: Selects each stage's weights on the validation split; None keeps the last.
         score_weights: Scores the weights that stage tune chooses from; needed for it alone.
+        states: Keeps what frozen towers encode on disk.
 
     Raises:
         TMCIRError: Something that the recipe needs is not there (all of it in one message), the
@@ -72,7 +77,7 @@ def train(
     stages, files = make_stages(recipe, dataset, skip)
     _check_shares(stages, accelerator)
     store = ImageStore(
-        model, lambda name: files.get(name) or dataset.image_path(name), recipe.image_memory
+        model, lambda name: files.get(name) or dataset.image_path(name), recipe.image_memory, states
     )
     for stage, settings in stages:
         state = _run_stage(recipe, model, stage, settings, store, accelerator, validate)

@@ -6,6 +6,8 @@ size, W width of the text tower.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import cached_property
@@ -215,6 +217,30 @@ class Encoder(nn.Module, ABC):
             f"image_size: an encoder of family {self.family!r} reads images of"
             f" {self.preprocessor.size} pixels only"
         )
+
+    frozen_tokens = False
+
+    def freeze_tokens(self, frozen: bool = True) -> None:
+        """Freeze all that makes image tokens, for methods that read none.
+
+        What a dual encoder caches of an image is then only what its embedding is pooled from.
+        """
+        self.frozen_tokens = frozen
+
+    def image_identity(self) -> str:
+        """Return a hash of all that ``image_states`` depends on."""
+        return self._hash_weights(list(self.state_dict()))
+
+    def _hash_weights(self, names: list[str]) -> str:
+        state = self.state_dict()
+        settings = [self.family, self.embedding_settings(), self.preprocessor.to_dict()]
+        described = json.dumps([*settings, self.frozen_tokens], sort_keys=True, default=str)
+        digest = hashlib.blake2b(described.encode(), digest_size=16)
+        for name in sorted(names):
+            digest.update(name.encode())
+            weight = state[name].detach().cpu().contiguous()
+            digest.update(weight.view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     def freeze(self, stages: int = 0, depthwise: bool = False, text_layers: int = 0) -> None:
         """Freeze parts of the towers.

@@ -291,9 +291,13 @@ class DualEncoder(Encoder):
     def image_states(self, pixel_values: Tensor, with_tokens: bool = True) -> tuple[Tensor, ...]:
         """Return the output of the frozen stages, or of the whole backbone.
 
-        Where parts of an image have no weights these are cached, and beside them only tokens that
-        are read.
+        Where parts of an image have no weights, or tokens are frozen, these are cached, and beside
+        them only tokens that are read.
         """
+        if self.frozen_tokens and not self.image_head.has_fixed_parts:
+            parts = self.image_features(pixel_values).parts
+            assert parts is not None
+            return (parts,)
         if self._is_split:
             states = self.image.first(pixel_values, self._frozen_stages)
             return *(self._pooled(one) for one in states[:-1]), states[-1]
@@ -305,6 +309,10 @@ class DualEncoder(Encoder):
 
     def features_of(self, states: tuple[Tensor, ...]) -> ImageFeatures:
         """Finish ``image_states``: the stages that are trained, and the head."""
+        if self.frozen_tokens and not self.image_head.has_fixed_parts:
+            (parts,) = states
+            pooled = self.pool_image(parts)
+            return ImageFeatures(pooled, pooled.new_zeros(len(pooled), 0, 1), parts=parts)
         if self._is_split:
             features = self._features(self.image.rest(list(states), self._frozen_stages))
         elif self.image_head.has_fixed_parts:
@@ -349,6 +357,23 @@ class DualEncoder(Encoder):
             )
         for part in [self.text.embeddings, *layers[:text_layers]] if text_layers else []:
             part.requires_grad_(False)
+
+    def freeze_tokens(self, frozen: bool = True) -> None:
+        """Freeze the layers of the image head below its pooling, see ``Encoder``."""
+        super().freeze_tokens(frozen)
+        if frozen:
+            for name in ("placed", "slots", "tokens"):
+                part = getattr(self.image_head, name)
+                if part is not None:
+                    part.requires_grad_(False)
+
+    def image_identity(self) -> str:
+        """Return a hash of the backbone, with frozen tokens of the head below its pooling, too."""
+        parts = [f"image_head.{name}" for name in ("mean", "std", "part_mean", "part_std")]
+        if self.frozen_tokens:
+            parts += ["image_head.placed.", "image_head.slots."]
+        own = ("image.", *parts)
+        return self._hash_weights([name for name in self.state_dict() if name.startswith(own)])
 
     @torch.no_grad()
     def calibrate(self, pixel_values: Tensor) -> None:

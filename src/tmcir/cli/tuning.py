@@ -1,0 +1,135 @@
+"""`tmcir tune`."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tmcir.cli.options import Json
+from tmcir.cli.output import only_json, print_json, program
+from tmcir.cli.progress import progress_bar
+from tmcir.core.progress import Progress
+
+NOT_BETTER = 3
+"""Exit code where tuning gave no better model, and the start model is kept."""
+
+
+def tune(
+    photos: Annotated[Path, typer.Argument(help="Folder of photos, searched recursively.")],
+    metadata: Annotated[Path, typer.Option(help="CSV with a row per photo.")],
+    output: Annotated[Path, typer.Option(help="Folder that gets the model, and a page.")],
+    model: Annotated[str, typer.Option(help="Model to start from: name, directory or id.")] = (
+        "mini"
+    ),
+    metadata_key: Annotated[
+        str | None, typer.Option(help="Column that names the photos; found if left out.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns that texts change, such as colour,kind; those that photos show, if left"
+            " out."
+        ),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column that is the same for all photos of a product.")
+    ] = None,
+    bins: Annotated[
+        str | None, typer.Option(help="Columns of numbers to take in steps, such as price=4.")
+    ] = None,
+    phrases: Annotated[
+        Path | None, typer.Option(help="YAML with your own words for texts, in any language.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes everything that is random.")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the photos; chosen if left out.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Train the towers, too: hours on a CPU.")
+    ] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of encoded photos, for the next run to find.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tune a model on your catalogue: a folder of photos and a CSV.
+
+    Every photo is encoded once; the heads of the model are trained on texts that the table's
+    columns give, and both models are measured on held-out products. A run that was stopped
+    resumes. Exits with code 3 if the tuned model is not better beyond noise: the output then holds
+    the start model.
+
+    \b
+    Example:
+      tmcir tune photos --metadata garments.csv --output shop-model
+    """
+    from tmcir.tuning.job import tune
+    from tmcir.tuning.result import as_json as content
+    from tmcir.tuning.settings import make_settings
+
+    settings = make_settings(
+        photos,
+        metadata,
+        output,
+        model=model,
+        key=metadata_key,
+        columns=_names(columns),
+        group=group,
+        bins=_bins(bins),
+        phrases=phrases,
+        seed=seed,
+        epochs=epochs,
+        full=full,
+        cache=cache,
+    )
+    with only_json(as_json):
+        tuned = tune(settings, _Console())
+    if as_json:
+        print_json(content(tuned))
+    else:
+        minutes, seconds = divmod(round(tuned.seconds), 60)
+        typer.echo(f"\ndone in {minutes} min {seconds:02d} s; look at {tuned.page}\n")
+        gallery = f"{program()} index shop {shlex.quote(str(photos))}"
+        table = f"--metadata {shlex.quote(str(metadata))}"
+        if tuned.better:
+            typer.echo(
+                "Use the tuned model, in a new gallery:\n"
+                f"  {gallery} {table} --model {shlex.quote(str(output))}"
+            )
+        else:
+            typer.echo(
+                f"The tuned model is not better beyond noise: {output} holds {model} as it was."
+            )
+    if not tuned.better:
+        raise typer.Exit(NOT_BETTER)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _bins(text: str | None) -> dict[str, int]:
+    """Return steps by column from ``price=4,weight=3``."""
+    from tmcir.core.errors import TMCIRError
+
+    found: dict[str, int] = {}
+    for part in _names(text) or []:
+        name, _, count = part.rpartition("=")
+        if not name or not count.isdecimal():
+            raise TMCIRError(f"--bins {part}: write column=steps, such as price=4")
+        found[name] = int(count)
+    return found
+
+
+class _Console:
+    """Prints to the terminal."""
+
+    def print(self, line: str) -> None:
+        typer.echo(line)
+
+    def progress(self, description: str) -> AbstractContextManager[Progress]:
+        return progress_bar(description)
