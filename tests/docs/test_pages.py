@@ -147,7 +147,7 @@ class Reader:
         log = Path("server.log")
         with log.open("wb") as file:
             self._server = subprocess.Popen(command, env=_environment(), stderr=file)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600  # a shared machine may stand still
         while time.monotonic() < deadline:
             assert self._server.poll() is None, log.read_text(encoding="utf-8")
             try:
