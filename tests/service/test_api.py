@@ -241,6 +241,33 @@ def test_a_term_that_is_wrong_says_why(
     assert response.status_code == status and problem in response.json()["error"]["message"]
 
 
+def test_words_count_on_request(client: TestClient) -> None:
+    about = client.get("/api/v1/gallery").json()
+    assert about["words"] == ["id", "title"]
+    plain = search(client, [{"text": "thing 013"}], k=20)
+    found = search(client, [{"text": "thing 013"}], k=20, words=about["words"])
+    assert ids(found)[0] == "013.png" and set(ids(found)) == set(ids(plain))
+    turns = [{"item": "001.png"}, {"text": "number 7"}]
+    assert ids(search(client, turns, k=19, words=["title"])) != ids(search(client, turns, k=19))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "problem"),
+    [
+        (["titel"], "invalid_words", "did you mean 'title'"),
+        (["x" * 300], "invalid_request", "words.0"),
+        (["id"] * 17, "invalid_request", "words"),
+        ("title", "invalid_request", "words"),
+    ],
+)
+def test_words_of_unknown_columns_are_errors(
+    client: TestClient, words: Any, code: str, problem: str
+) -> None:
+    response = client.post("/api/v1/search", json={"turns": [{"text": "x"}], "words": words})
+    assert (response.status_code, error_code(response)) == (422, code)
+    assert problem in response.json()["error"]["message"]
+
+
 def test_a_minimum_of_relevance_ends_the_results(client: TestClient) -> None:
     whole = search(client, [{"text": "in red"}], k=20)["hits"]
     assert [hit["rank"] for hit in whole] == list(range(1, 21))

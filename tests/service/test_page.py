@@ -468,6 +468,28 @@ def test_a_line_shows_where_nothing_closer_follows(
     assert page.locator(".closest").count() == 0
 
 
+def test_an_article_number_finds_the_article(
+    open_page: Callable[..., Any], address: str, large_gallery: Gallery
+) -> None:
+    page = open_page(address)
+    ask(page, "do you have 017?")
+    title = large_gallery.item("017.png").metadata["title"]
+    assert names(page)[0] == title
+    page.click("#new")
+    page.wait_for_selector("[data-view=start] .card")
+    with page.expect_request("**/api/v1/search") as asked:
+        ask(page, "number")
+    assert asked.value.post_data_json["words"] == []
+    page.click("#filters summary")
+    with page.expect_request("**/api/v1/search") as asked:
+        act(page, "#words")
+    assert asked.value.post_data_json["words"] == ["id", "title"]
+    assert page.get_attribute("#words", "aria-pressed") == "true"
+    linked = open_page(page.url)
+    linked.wait_for_selector(RESULTS)
+    assert names(linked) == names(page)
+
+
 def test_the_end_that_is_not_read_is_shown(open_page: Callable[..., Any], address: str) -> None:
     page = open_page(address)
     ask(page, "red " * WORDS + "pockets, but in blue")

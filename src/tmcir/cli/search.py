@@ -67,6 +67,10 @@ def search(
     min_relevance: Annotated[
         float, typer.Option(help="From 0 to 1: show only photos of this relevance or more.")
     ] = 0.0,
+    words: Annotated[
+        str | None,
+        typer.Option(help="Columns whose words count, too, such as title,brand; also id."),
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page of thumbnails here.")] = None,
     model: GalleryModel = None,
     exact_up_to: ExactUpTo = None,
@@ -78,7 +82,7 @@ def search(
     Example:
       tmcir search shop --image photos/test-000247.jpg --text "in red" --where "price < 50"
     """
-    from tmcir.gallery import Query
+    from tmcir.gallery import Query, Words
     from tmcir.gallery.results import hit_fields
 
     opened = open_gallery(gallery, model, False, exact_up_to=exact_up_to)
@@ -101,6 +105,7 @@ def search(
         deduplicate=deduplicate,
         group=group,
         min_relevance=min_relevance,
+        words=None if words is None else Words(query.text, _names(words)),
     )
     _note_unread(opened.unread(query))
     if html is not None:
@@ -129,6 +134,11 @@ def _terms(images: list[Path], given: list[str], without: list[str]) -> tuple[Te
         except ValueError:
             raise TMCIRError(f"--term {one}: write TEXT:WEIGHT, such as buttons:-0.5") from None
     return (*terms, *(Term(WITHOUT_WEIGHT, text) for text in without))
+
+
+def _names(given: str) -> list[str]:
+    """Return the column names of ``title,brand``."""
+    return [name for name in (part.strip() for part in given.split(",")) if name]
 
 
 def _note_unread(text: str) -> None:

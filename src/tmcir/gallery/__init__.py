@@ -10,6 +10,7 @@ from tmcir.gallery.results import GalleryInfo, Hit, Item
 from tmcir.gallery.roles import Roles
 from tmcir.gallery.stores.base import ModelRecord
 from tmcir.gallery.turns import to_query
+from tmcir.gallery.words import Words
 
 __all__ = [
     "OPERATORS",
@@ -25,6 +26,7 @@ __all__ = [
     "Roles",
     "Sort",
     "Term",
+    "Words",
     "to_query",
     "to_where",
 ]

@@ -54,6 +54,7 @@ from tmcir.gallery.stores.base import (
 )
 from tmcir.gallery.stores.opening import open_store
 from tmcir.gallery.summaries import ColumnSummary, summarise
+from tmcir.gallery.words import Words, find_words, fused
 
 if TYPE_CHECKING:
     from tmcir.models import Explanation
@@ -427,6 +428,11 @@ class Gallery:
         """Side of the square that the model reads: query images need no more pixels."""
         return self._model.image_size
 
+    @property
+    def has_words(self) -> bool:
+        """Whether ``words`` can be searched here: on LanceDB they can."""
+        return self._store.has_words
+
     def __len__(self) -> int:
         """Return the number of photos; 0 where the gallery does not exist yet."""
         return len(self._store)
@@ -449,6 +455,7 @@ class Gallery:
         deduplicate: bool = False,
         group: str | None = None,
         min_relevance: float = 0.0,
+        words: Sequence[str] = (),
     ) -> list[Hit]:
         """Return the photos nearest to a query, the best first; ties in the order of their ids.
 
@@ -473,6 +480,8 @@ class Gallery:
             group: Metadata column whose values are shown once each, such as the product's id.
             min_relevance: In [0, 1]: return only photos of this relevance or more, possibly none;
                 see `tmcir.gallery.relevance`.
+            words: Columns whose words count in the ranking, too, such as ``["title", "brand"]``;
+                see `tmcir.gallery.words`. None unless asked for.
 
         Raises:
             UnknownItemError: An id is not in the gallery.
@@ -482,6 +491,8 @@ class Gallery:
         """
         if isinstance(more_like, str) or isinstance(less_like, str):
             raise TMCIRError("more_like and less_like take lists of ids, not one text")
+        if isinstance(words, str):
+            raise TMCIRError("words takes a list of columns, not one text")
         query = Query(
             image=image,
             item=item,
@@ -503,6 +514,7 @@ class Gallery:
             deduplicate=deduplicate,
             group=group,
             min_relevance=min_relevance,
+            words=Words(query.text, words) if words else None,
         )
 
     def embed(self, queries: Sequence[Query]) -> NDArray[np.float32]:
@@ -532,6 +544,7 @@ class Gallery:
         group: str | None = None,
         sort: Sort | None = None,
         min_relevance: float = 0.0,
+        words: Words | None = None,
     ) -> list[Hit]:
         """Return the photos nearest to a unit vector [D]: the second half of `search`.
 
@@ -546,7 +559,9 @@ class Gallery:
             group: Metadata column whose values are shown once each.
             sort: Sort the relevant photos by a column, at most
                 `tmcir.gallery.arranging.SORTED_PHOTOS`, and return no others.
-            min_relevance: Return only photos of this relevance or more.
+            min_relevance: Return only photos of this relevance or more; photos that have words of
+                the query come whatever their relevance is.
+            words: Words that count in the ranking, too.
 
         Raises:
             TMCIRError: ``k`` or ``offset`` is out of range, the vector does not fit, the filter
@@ -565,6 +580,9 @@ class Gallery:
         ranking = by_vector(self._store, vector, condition)
         if min_relevance:
             ranking = from_score(ranking, background.minimum_score(vector, min_relevance))
+        if words is not None and words.text.strip():
+            matched = find_words(self._store, vector, words, condition)
+            ranking = fused(self._store, ranking, vector, matched)
         arrangement = Arrangement(deduplicate, group, sort)
         if arrangement == Arrangement():
             hits = find_page(self._store, ranking, k, offset)

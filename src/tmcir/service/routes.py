@@ -150,6 +150,7 @@ async def gallery(request: Request) -> GalleryAnswer:
         model=searcher.gallery.model_name.rpartition("/")[2],  # not the folder it was loaded from
         columns=[ColumnAnswer(name=name, kind=kind) for name, kind in columns.items()],
         roles=RolesAnswer(**asdict(await searcher.roles())),
+        words=await searcher.word_columns(),
         limits=LimitsAnswer(
             maximum_upload=searcher.settings.maximum_upload,
             maximum_pixels=searcher.settings.maximum_pixels,

@@ -21,6 +21,7 @@ from tmcir.gallery.query import (
 )
 from tmcir.gallery.stores.base import ColumnKind
 from tmcir.gallery.turns import MAXIMUM_TURNS
+from tmcir.gallery.words import MAXIMUM_WORD_COLUMNS
 
 #: Maximum number of results of a page.
 MAXIMUM_K = 100
@@ -137,6 +138,11 @@ class SearchRequest(TrailRequest):
         description="Metadata column whose values are shown once each, such as the product's id.",
     )
     sort: SortRequest | None = Field(None, description="null: the nearest first.")
+    words: list[Annotated[str, Field(min_length=1, max_length=MAXIMUM_LENGTH)]] = Field(
+        [],
+        max_length=MAXIMUM_WORD_COLUMNS,
+        description="Columns whose words count in the ranking, too, such as the title; also `id`.",
+    )
     min_relevance: float = Field(
         0.0, ge=0, le=1, allow_inf_nan=False, description="Return photos of this relevance or more."
     )
@@ -301,6 +307,10 @@ class GalleryAnswer(BaseModel):
     model: str
     columns: list[ColumnAnswer]
     roles: RolesAnswer
+    words: list[str] = Field(
+        description="Columns of ids, titles, descriptions and article numbers, for `words` of a"
+        " search; empty where words cannot be searched."
+    )
     limits: LimitsAnswer
 
 

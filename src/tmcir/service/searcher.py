@@ -13,7 +13,7 @@ from anyio import CapacityLimiter, to_thread
 from numpy.typing import NDArray
 from PIL import Image
 
-from tmcir.core.errors import unknown_choice
+from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.images import read_image_stream
 from tmcir.gallery import (
     Condition,
@@ -24,12 +24,14 @@ from tmcir.gallery import (
     Roles,
     Sort,
     Term,
+    Words,
     to_query,
     to_where,
 )
 from tmcir.gallery.roles import guess_roles
 from tmcir.gallery.stores.base import Value
 from tmcir.gallery.summaries import ColumnSummary
+from tmcir.gallery.words import word_columns
 from tmcir.models import Explanation
 from tmcir.service.errors import ServiceError, busy, invalid_as, unavailable
 from tmcir.service.metrics import Metrics, Steps
@@ -127,7 +129,7 @@ class Searcher:
     async def _where(self, request: SearchRequest) -> str | None:
         """Return the filter of a search, and check that all columns which it names are there."""
         named = [request.group, None if request.sort is None else request.sort.column]
-        if not request.filters and named == [None, None]:
+        if not request.filters and named == [None, None] and not request.words:
             return None
         columns = await self.read(self.gallery.columns)
         conditions = [
@@ -138,6 +140,11 @@ class Searcher:
         for code, name in zip(("invalid_group", "invalid_sort"), named, strict=True):
             if name is not None and name not in columns:
                 raise ServiceError(422, code, str(unknown_choice("column", shown(name), columns)))
+        with invalid_as("invalid_words"):
+            if request.words:
+                Words("", [shown(name) for name in request.words]).check(columns)
+                if not self.gallery.has_words:
+                    raise TMCIRError("words cannot be searched in this gallery")
         return where or None
 
     async def explain(
@@ -178,6 +185,12 @@ class Searcher:
         """Return the roles of metadata columns."""
         guessed = guess_roles(await self.summaries())
         return (await self.read(self.gallery.chosen_roles)).or_else(guessed)
+
+    async def word_columns(self) -> list[str]:
+        """Return the columns that a person's words may mean; none where no words are searched."""
+        if not self.gallery.has_words:
+            return []
+        return word_columns(await self.summaries(), await self.roles())
 
     async def sample(self, limit: int) -> list[Item]:
         """Return at most ``limit`` photos that differ from one another, to start from."""
@@ -279,6 +292,7 @@ class Searcher:
             group=request.group,
             sort=sort,
             min_relevance=request.min_relevance,
+            words=Words(query.text, request.words) if request.words else None,
         )
         skipped = {
             hit.id

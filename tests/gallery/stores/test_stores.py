@@ -245,3 +245,27 @@ def test_a_gallery_from_first_to_last(uri: str, tmp_path: Path) -> None:
     assert "004.png" not in {hit.id for hit in gallery.search(text="x", k=50)}
     with pytest.raises(TMCIRError, match="was indexed with the model"):
         Gallery.open(uri, FakeModel(identity="another"))
+
+
+def test_words_are_searched_or_rejected_in_one_line(uri: str) -> None:
+    store = open_store(uri)
+    fill(store, rows(0, 30))
+    if not store.has_words:
+        with pytest.raises(TMCIRError, match="search without them"):
+            store.match("red", ["colour"], 5)
+        return
+    red = [f"shop's/{number:04}.jpg" for number in range(0, 30, 3)]
+    assert store.match("RED!", ["colour"], 20) == red
+    assert len(store.match("red", ["colour"], 4)) == 4
+    assert store.match("red", ["colour"], 20, "year < 9") == red[:3]
+    assert store.match("green", ["colour"], 20) == []
+    with pytest.raises(TMCIRError, match="cannot be used"):
+        store.match("red", ["colour"], 20, "yaer < 9")
+
+
+def test_a_sample_is_bounded_and_stable(uri: str) -> None:
+    store = open_store(uri)
+    fill(store, rows(0, 30))
+    assert store.sample(100).shape == (30, SIZE)
+    assert store.sample(8).shape == (8, SIZE)
+    assert np.array_equal(store.sample(8), store.sample(8))

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -122,7 +122,13 @@ class StoreInfo:
 
 
 class Store(ABC):
-    """The interface of a store. Every write is atomic."""
+    """The interface of a store. Every write is atomic.
+
+    Attributes:
+        has_words: Whether `match` searches words.
+    """
+
+    has_words: ClassVar[bool] = False
 
     @abstractmethod
     def model(self) -> ModelRecord | None:
@@ -184,6 +190,18 @@ class Store(ABC):
 
         Raises:
             TMCIRError: The SQL condition ``where`` cannot be read or names an unknown column.
+        """
+
+    @abstractmethod
+    def match(
+        self, text: str, columns: Sequence[str], count: int, where: str | None = None
+    ) -> list[str]:
+        """Return the ids of rows whose columns of text have words of a text, the best first.
+
+        The words are compared by their stems; rows with more and with rarer words come first.
+
+        Raises:
+            TMCIRError: This store cannot search words, or the filter cannot be read.
         """
 
     @abstractmethod

@@ -18,7 +18,8 @@ from typing import Any
 import lancedb
 import numpy as np
 import pyarrow as pa
-from lancedb.index import BTree, HnswSq
+from lancedb.index import FTS, BTree, HnswSq
+from lancedb.query import MultiMatchQuery
 from numpy.typing import NDArray
 
 from tmcir.core.errors import TMCIRError, listed
@@ -70,12 +71,16 @@ _SHOWN = 120  # characters of a filter that an error shows
 class LanceStore(Store):
     """A gallery as one LanceDB table. A version of the table is written whole or not at all."""
 
+    has_words = True
+
     def __init__(self, uri: str, exact_up_to: int) -> None:
         self._uri = uri
         self._exact_up_to = exact_up_to
         self._table = self._open()
         self._loaded: Vectors | None = None
         self._loading = threading.Lock()
+        self._word_columns: set[str] = set()  # known to have an index of words
+        self._indexing = threading.Lock()
 
     def _open(self) -> Any:
         if "://" not in self._uri:
@@ -222,6 +227,37 @@ class LanceStore(Store):
             with self._filter_errors(where):
                 found = query.where(_bracketed(where), prefilter=True).to_arrow()
         return found["id"].to_pylist(), as_matrix(found["vector"])
+
+    def match(
+        self, text: str, columns: Sequence[str], count: int, where: str | None = None
+    ) -> list[str]:
+        self._index_words(columns)
+        query = self._table.search(MultiMatchQuery(text, list(columns)), query_type="fts")
+        query = query.limit(count).select(["id", "_score"])
+        if where is None:
+            with _plain_errors(f"{self._uri}: the words of this gallery cannot be searched"):
+                found = query.to_arrow()
+        else:
+            with self._filter_errors(where):
+                found = query.where(_bracketed(where), prefilter=True).to_arrow()
+        scored = zip(found["_score"].to_pylist(), found["id"].to_pylist(), strict=True)
+        return [name for _, name in sorted(scored, key=lambda pair: (-pair[0], pair[1]))]
+
+    def _index_words(self, columns: Sequence[str]) -> None:
+        """Index the words of columns when they are searched first; `tidy` keeps the index new."""
+        with self._indexing:
+            if self._word_columns.issuperset(columns):
+                return
+            missing = set(columns) - self._indexed_words()
+            if missing:
+                with self.alone(), self._writing():
+                    for name in sorted(missing - self._indexed_words()):
+                        self._table.create_index(name, config=FTS())
+            self._word_columns.update(columns)
+
+    def _indexed_words(self) -> set[str]:
+        indices = self._table.list_indices()
+        return {name for index in indices if index.index_type == "FTS" for name in index.columns}
 
     def vectors(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         table = self._read(["id", "vector"], _is_one_of(ids))

@@ -191,6 +191,14 @@ class MilvusStore(Store):
         matrix = np.asarray(vectors, np.float32).reshape(-1, len(vector))  # [C, D]
         return [hit["id"] for hit in found], matrix
 
+    def match(
+        self, text: str, columns: Sequence[str], count: int, where: str | None = None
+    ) -> list[str]:
+        raise TMCIRError(
+            f"{self._uri}: words can be searched in galleries on LanceDB, not on Milvus; search"
+            " without them"
+        )
+
     def vectors(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         found = self._by_id(ids, ["id", "vector"])
         return {name: np.asarray(row["vector"], np.float32) for name, row in found.items()}

@@ -102,6 +102,7 @@ import { find, findDialog, findInput } from "./elements.js";
  * @property {string} model
  * @property {Column[]} columns
  * @property {Roles} roles
+ * @property {string[]} words
  * @property {Limits} limits
  */
 

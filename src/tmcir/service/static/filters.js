@@ -25,6 +25,8 @@ export function buildFilters() {
 export function showFilters() {
   find("filters").hidden = !state.turns.length;
   find("deduplicate").setAttribute("aria-pressed", String(state.deduplicate));
+  find("words").setAttribute("aria-pressed", String(state.words));
+  find("words").hidden = gallery.words.length < 2; // ids alone are searched anyway
   find("group").hidden = gallery.roles.group === null;
   find("group").setAttribute("aria-pressed", String(state.group));
   updates.forEach((show) => show());

@@ -9,13 +9,14 @@ import { find } from "./elements.js";
 const FACET_VALUES = 24;
 
 /** @type {{title: string, photos: number, maximumUpload: number, facets: Facet[],
- *   roles: import("./api.js").Roles}} */
+ *   roles: import("./api.js").Roles, words: string[]}} */
 export const gallery = {
   title: "Search",
   photos: 0,
   maximumUpload: Infinity,
   facets: [],
   roles: { title: null, link: null, price: null, group: null },
+  words: [],
 };
 
 /** @type {Map<string, Metadata>} */
@@ -86,6 +87,7 @@ export async function readGallery() {
   gallery.maximumUpload = about.limits.maximum_upload;
   gallery.facets = facets.facets;
   gallery.roles = about.roles;
+  gallery.words = about.words;
   document.title = gallery.title;
   find("title").textContent = gallery.title;
   find("count").textContent = counted(gallery.photos, "photo");

@@ -45,6 +45,7 @@ function listenToButtons() {
   onClick("choose", choose);
   onClick("change", choose);
   onClick("deduplicate", () => update({ deduplicate: !state.deduplicate }));
+  onClick("words", () => update({ words: !state.words }));
   onClick("group", () => update({ group: !state.group }));
   onClick("undo", () => {
     undo();

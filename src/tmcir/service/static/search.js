@@ -10,10 +10,11 @@ import { isPictureRejected, showProblem } from "./problems.js";
 import { showQuestion } from "./question.js";
 import { focusCard, showHits, showItems, showSkeleton, shown, showUnread } from "./results.js";
 import { showSorting } from "./sorting.js";
-import { addTurn, currentUpload, dropLastTurn, sentTurns, state, uploads } from "./turns.js";
+import { addTurn, currentTexts, currentUpload, dropLastTurn, sentTurns, state, uploads } from "./turns.js";
 
 const PAGE_SIZE = 24;
 const START_SIZE = 12;
+const ARTICLE = /(?=\S*\d)[\w./-]{3,}/; // a word with a digit
 const FORM_BYTES = 20_000; // of a request, beside its picture
 
 /** @type {AbortController | null} */
@@ -130,8 +131,13 @@ function requestBody(offset) {
     deduplicate: state.deduplicate,
     group: groupColumn(),
     sort: state.sort,
+    words: wordColumns(),
   };
 }
+
+/** Return the columns whose words count: on request, or where the text may be an article number. */
+const wordColumns = () =>
+  state.words || currentTexts().some((text) => ARTICLE.test(text)) ? gallery.words : [];
 
 /** Return the column of which each value is one tile; null where products are filtered by it. */
 function groupColumn() {

@@ -26,6 +26,7 @@
  * @property {Filters} filters
  * @property {Ranges} ranges
  * @property {boolean} deduplicate
+ * @property {boolean} words Whether words of titles and descriptions count in the ranking.
  * @property {boolean} group Whether each product is one tile.
  * @property {{column: string, descending: boolean} | null} sort null: the nearest first.
  */
@@ -33,7 +34,14 @@
 const WITHOUT_WEIGHT = -0.5; // as of `tmcir search --not`
 
 /** @type {Omit<State, "turns">} */
-const UNFILTERED = { filters: {}, ranges: {}, deduplicate: false, group: true, sort: null };
+const UNFILTERED = {
+  filters: {},
+  ranges: {},
+  deduplicate: false,
+  words: false,
+  group: true,
+  sort: null,
+};
 
 /** @type {State} */
 export const state = { turns: [], ...UNFILTERED };
@@ -205,6 +213,7 @@ export function readState(content) {
     filters: readFilters(content?.filters),
     ranges: readRanges(content?.ranges),
     deduplicate: content?.deduplicate === true,
+    words: content?.words === true,
     group: content?.group !== false,
     sort: readSort(content?.sort),
   };
