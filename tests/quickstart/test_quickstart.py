@@ -83,11 +83,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> Quickst
 def test_leaves_a_model_a_gallery_and_a_page(undisturbed: QuickstartReport) -> None:
     page = undisturbed.page.read_text(encoding="utf-8")
     methods = [report.method for report in undisturbed.reports]
-    assert methods == ["after", "before", "sum", "image", "text"]
+    assert methods == ["after", "before", "shipped", "image", "text"]
     before, after = (undisturbed.reports[row].score for row in (1, 0))
     value, low, high = undisturbed.gain
     assert value == pytest.approx(after - before, abs=1e-4) and low <= value <= high
-    assert load(undisturbed.model).method == "tmcir"
+    assert load(undisturbed.model).method == "gate"
     assert page.count("How the query was composed") >= 3
     assert "http" not in page.replace("http-equiv", "")
     assert page.count("data:image/") >= 3 * 6

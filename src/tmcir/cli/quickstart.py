@@ -23,9 +23,9 @@ def quickstart(
 ) -> None:
     """See everything work, small, in about five minutes.
 
-    Needs neither data nor network. Draws a catalogue of garments, makes pseudo-targets, trains the
-    shipped model a little further, measures it, indexes the catalogue and answers queries on one
-    page. A run that was stopped resumes.
+    Needs neither data nor network. Draws a catalogue of garments, makes pseudo-targets, trains a
+    new composition over the shipped model's towers, measures it, indexes the catalogue and answers
+    queries on one page. A run that was stopped resumes.
 
     \b
     Example:

@@ -8,8 +8,8 @@ from tmcir.evaluation import Report
 
 NAMES = {
     "after": "after",
-    "before": "before",
-    "sum": "sum",
+    "before": "before: sum",
+    "shipped": "mini's own",
     "image": "image only",
     "text": "text only",
 }

@@ -71,7 +71,7 @@ class QuickstartReport:
         page: The page with pictures, merge maps and figures.
         gallery: The gallery, ready to be searched.
         model: The folder of the model that was trained.
-        reports: Evaluations after and before training, and of the baselines.
+        reports: Evaluations after and before training, of the shipped model, and of the baselines.
         gain: After minus before of mAP@10 in points, with its 95% interval.
         seconds: Time of this run.
         memory: Its peak memory in bytes.
@@ -176,13 +176,15 @@ class _Quickstart:
         return align is not None and report.kept >= align.batch_size
 
     def train(self, recipe: Recipe) -> TMCIR:
-        """Train the shipped model further."""
-        align = "aligning its heads on them, then " if recipe.stages.align else ""
-        self.console.print(f"3/6  training the shipped model: {align}fusing")
+        """Train a new composition over the towers of the shipped model."""
+        align = "aligning heads on pseudo-targets, then " if recipe.stages.align else ""
+        self.console.print(
+            f"3/6  training a new composition over the shipped model's towers: {align}fusing"
+        )
         return load(train(recipe), device="cpu")
 
     def measure(self, recipe: Recipe, model: TMCIR, catalogue: RenderedCatalogue) -> Comparison:
-        """Evaluate the model before and after training, and untrained baselines."""
+        """Evaluate the composition before and after training, and other ways to compose."""
         self.console.print("4/6  measuring on garments that are not in the training data")
         start = load(str(recipe.model.source), device="cpu")
         with self.console.progress("encoding") as progress:
