@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tmcir.cli.options import Categories, DatasetRoot, Json, Split
+from tmcir.cli.options import Categories, DatasetOptions, DatasetRoot, Json, Split
 from tmcir.cli.output import print_json
 from tmcir.cli.progress import progress_bar
 
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 def check(
     dataset: Annotated[
-        str, typer.Argument(help="fashion-iq, cirr, circo, fashion-products, jsonl or rendered.")
+        str,
+        typer.Argument(
+            help="fashion-iq, cirr, circo, fashion-products, catalogue, jsonl or rendered."
+        ),
     ],
     root: DatasetRoot,
     split: Split = None,
     categories: Categories = None,
+    option: DatasetOptions = None,
     as_json: Json = False,
 ) -> None:
     """Count queries and galleries, and name every missing or broken image.
@@ -34,7 +38,7 @@ def check(
     """
     from tmcir.data.check import check_dataset
 
-    opened = open_dataset(dataset, root, split, categories)
+    opened = open_dataset(dataset, root, split, categories, option)
     with progress_bar("reading images") as progress:
         found = check_dataset(opened, progress)
     if as_json:
@@ -45,13 +49,22 @@ def check(
         raise typer.Exit(1)
 
 
-def open_dataset(name: str, root: Path, split: str | None, categories: str | None) -> Dataset:
+def open_dataset(
+    name: str,
+    root: Path,
+    split: str | None,
+    categories: str | None,
+    given: list[str] | None = None,
+) -> Dataset:
     """Open a dataset as the options say.
 
     Raises:
         TMCIRError: The dataset, the split or an option is unknown, or the folder lacks a file.
     """
     from tmcir.data.datasets import open_dataset
+    from tmcir.runs.recipes import parse_override
 
-    options = {} if categories is None else {"categories": categories}
+    options = dict(parse_override(one) for one in given or [])
+    if categories is not None:
+        options["categories"] = categories
     return open_dataset(name, root, split, **options)

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from tmcir.cli.data import open_dataset
-from tmcir.cli.options import BatchSize, Categories, DatasetRoot, Json, Method, ModelName, Split
+from tmcir.cli.options import (
+    BatchSize,
+    Categories,
+    DatasetOptions,
+    DatasetRoot,
+    Json,
+    Method,
+    ModelName,
+    Split,
+)
 from tmcir.cli.output import print_json
 from tmcir.cli.progress import progress_bar
 
@@ -23,6 +32,7 @@ def evaluate(
     ] = None,
     method: Method = "model",
     categories: Categories = None,
+    option: DatasetOptions = None,
     batch_size: BatchSize = 64,
     balance: Annotated[
         bool, typer.Option("--balance", help="Measure how far queries follow image and text, too.")
@@ -44,7 +54,7 @@ def evaluate(
     from tmcir.evaluation import evaluate
     from tmcir.models import load
 
-    opened = open_dataset(dataset, root, split, categories)
+    opened = open_dataset(dataset, root, split, categories, option)
     opened.check_protocol(protocol)
     if output is not None:
         require_writable(output)

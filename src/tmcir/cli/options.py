@@ -28,6 +28,11 @@ Categories = Annotated[
     str | None, typer.Option(help="Fashion-IQ only: categories, such as dress,shirt.")
 ]
 
+DatasetOptions = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="Option of the dataset, such as metadata=garments.csv."),
+]
+
 GalleryAddress = Annotated[
     str,
     typer.Argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from tmcir.cli.output import print_json
 from tmcir.core.errors import TMCIRError
 
 if TYPE_CHECKING:
-    from tmcir.gallery import Hit, Term
+    from tmcir.gallery import Gallery, Hit, Term
 
 
 Where = Annotated[str | None, typer.Option(help="SQL condition on id and metadata columns.")]
@@ -119,6 +120,16 @@ def search(
     _note_end(hits, k, min_relevance)
     if html is not None:
         typer.echo(f"page: {html}", err=True)
+    _hint(opened)
+
+
+def _hint(opened: Gallery) -> None:
+    """Point at tuning, where a person reads it."""
+    from tmcir.gallery.hints import tune_hint
+
+    hint = tune_hint(opened) if sys.stderr.isatty() else ""
+    if hint:
+        typer.echo(hint, err=True)
 
 
 def _terms(images: list[Path], given: list[str], without: list[str]) -> tuple[Term, ...]:

@@ -13,6 +13,7 @@ from tmcir.core.files import write_text
 from tmcir.core.images import data_uri, image_name, thumbnail
 from tmcir.core.pages import render
 from tmcir.gallery.gallery import Gallery
+from tmcir.gallery.hints import tune_hint
 from tmcir.gallery.query import Query
 from tmcir.gallery.results import Hit
 from tmcir.gallery.roles import Roles, is_address
@@ -40,6 +41,7 @@ def render_page(
     thumbnails: Mapping[str, bytes] | None = None,
     explanation: Explanation | None = None,
     roles: Roles | None = None,
+    hint: str = "",
 ) -> str:
     """Return an HTML page that shows a query, its results, and why.
 
@@ -53,6 +55,7 @@ def render_page(
         thumbnails: JPEG files by id; photos that are missing here are read from their files.
         explanation: The model's account of the query; shown below the results.
         roles: Columns that name the products, price them and lead to their pages.
+        hint: A line below the results.
     """
     stored = thumbnails or {}
     picture, name, reference = "", "", query.image
@@ -74,6 +77,7 @@ def render_page(
         if explanation is None or reference is None
         else explanation_view(explanation, reference),
         results=[_result(hit, stored, roles or Roles()) for hit in hits],
+        hint=hint,
     )
 
 
@@ -94,7 +98,8 @@ def write_page(
     explained = query.has_reference and query.text.strip()
     explanation = gallery.explain(query) if explained else None
     roles = gallery.roles() if hits else None
-    write_text(Path(path), render_page(hits, query, where, thumbnails, explanation, roles))
+    page = render_page(hits, query, where, thumbnails, explanation, roles, tune_hint(gallery))
+    write_text(Path(path), page)
 
 
 def _result(hit: Hit, stored: Mapping[str, bytes], roles: Roles) -> _Result:
