@@ -42,7 +42,13 @@ FIRST = {"README.md", "quickstart.md", "own-catalogue.md"}
 #: Pages that continue where another ends: its files are there, and its scripts have run.
 AFTER = {"own-composer.md": "own-triplets.md", "benchmark.md": "own-triplets.md"}
 #: Reasons why a block may not be run.
-REASONS = {"needs a Milvus server", "needs the network", "needs the table of a benchmark"}
+REASONS = {
+    "needs a Milvus server",
+    "needs the network",
+    "needs the table of a benchmark",
+    "trains for minutes",
+    "needs the tuned model",
+}
 
 
 class Reader:

@@ -28,6 +28,9 @@ OWN_METHOD = "model"
 Encode = Callable[[Sequence[Path]], ImageFeatures]
 """Gives the features of images, by their paths."""
 
+EncodeTexts = Callable[[list[str]], TextFeatures]
+"""Gives the features of texts."""
+
 # Batches that may wait, decoded, for the encoder.
 _READ_AHEAD = 2
 
@@ -86,12 +89,13 @@ def embed(
     progress: Progress | None = None,
     compose: Compose | None = None,
     encode: Encode | None = None,
+    encode_texts: EncodeTexts | None = None,
 ) -> Embeddings:
     """Embed the queries and galleries of tasks, composing by a method, or by ``compose`` if given.
 
     Makes one pass over all gallery and reference images. Token embeddings are large, so the queries
-    of a batch's images are composed at once and the tokens are freed. ``encode`` gives features of
-    images that were encoded before, for a model that composes features.
+    of a batch's images are composed at once and the tokens are freed. ``encode`` and
+    ``encode_texts`` give features that were computed before, for a model that composes features.
 
     Raises:
         TMCIRError: The method is unknown.
@@ -121,7 +125,9 @@ def embed(
             # An image may have many queries, so they are batched too.
             for first in range(0, len(pairs), batch_size):
                 chosen = pairs[first : first + batch_size]
-                texts = model.text_features([triplet.text for _, triplet in chosen])
+                texts = (encode_texts or model.text_features)(
+                    [triplet.text for _, triplet in chosen]
+                )
                 composed.append(_compose(compose, features, texts, [row for row, _ in chosen]))
                 read.append(texts.pooled.float().cpu())
                 identifiers += [triplet.id for _, triplet in chosen]

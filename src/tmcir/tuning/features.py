@@ -1,4 +1,4 @@
-"""Photos encoded once by frozen towers, for probe, training and measuring alike."""
+"""Photos and texts encoded once by frozen towers, for probe, training and measuring alike."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from torch import Tensor
 
 from tmcir.core.errors import ImageError
 from tmcir.core.progress import Progress
-from tmcir.models.features import ImageFeatures
+from tmcir.models.features import ImageFeatures, TextFeatures
 from tmcir.models.state_cache import StateCache, file_key
 from tmcir.models.tmcir import TMCIR
 from tmcir.runs.prefetch import prefetch
 from tmcir.training.cache import CACHE_DTYPE
+from tmcir.training.texts import EncodedTexts
 
 _CHUNK = 64
 _READ_AHEAD = 2
+_TEXT_MEMORY = 256 * 1024**2  # bytes
 
 
 class EncodedPhotos:
@@ -32,14 +34,23 @@ class EncodedPhotos:
     def __init__(self, model: TMCIR, folder: Path) -> None:
         self.model = model
         self._folder = folder
+        self._others: dict[int, EncodedPhotos] = {id(model): self}
         model.encoder.freeze_tokens(not model.composer.reads_tokens)
         self.states = StateCache(folder, model.encoder.image_identity())
+        reads_tokens = model.composer.reads_tokens
+        self._texts = EncodedTexts(model.encoder, _TEXT_MEMORY, reads_tokens, model.device)
 
     def by(self, model: TMCIR) -> EncodedPhotos:
         """Return the same photos for another model, encoded anew only where its towers differ."""
-        if model is self.model:
-            return self
-        return EncodedPhotos(model, self._folder)
+        known = self._others.get(id(model))
+        if known is None:
+            known = self._others[id(model)] = EncodedPhotos(model, self._folder)
+        return known
+
+    def read(self, texts: list[str]) -> TextFeatures:
+        """Return the features of texts, whose tower runs once for each."""
+        with torch.inference_mode():
+            return self.model.encoder.text_features_of(self._texts.draw(texts))
 
     def has(self, path: Path) -> bool:
         """Return whether a photo was encoded."""

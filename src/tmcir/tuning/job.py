@@ -179,8 +179,10 @@ class _Tuning:
 
         def validate(model: TMCIR, validation: Dataset) -> tuple[str, float]:
             tasks = validation.tasks()
-            encode = None if self.settings.full else photos.by(model).features
-            report = score(embed(model, validation, tasks, encode=encode), validation)
+            own = None if self.settings.full else photos.by(model)
+            encode, texts = (None, None) if own is None else (own.features, own.read)
+            embedded = embed(model, validation, tasks, encode=encode, encode_texts=texts)
+            report = score(embedded, validation)
             return report.headline, report.score
 
         states = None if self.settings.full else photos.states

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tmcir.core.errors import TMCIRError, unknown_choice
 from tmcir.core.files import expand_user
+from tmcir.core.hashing import stable_number
 from tmcir.data.catalogue.pairs import Change, Pair, Pairs
 from tmcir.data.catalogue.phrases import Phrases, read_phrases
 from tmcir.data.catalogue.reading import Item, read_products
@@ -20,6 +21,7 @@ from tmcir.data.dataset import Dataset, Judgement, Task, Triplet
 QUERIES = 1000
 TWO, WITHOUT = "two changes", "not that"
 _TWO_SHARE, _WITHOUT_SHARE = 0.15, 0.05
+_TITLES = 2000  # photos whose own texts are captions
 _PHOTOS = 4  # of one product that are references in one epoch
 _PATIENCE = 300  # samples in a row that give no new query
 
@@ -168,8 +170,16 @@ class Catalogue(Dataset):
         return self.root / name if self.splits.get(name) == self.split else None
 
     def captions(self) -> Sequence[tuple[str, tuple[str, ...]]]:
-        """Return each described photo with its own texts and with its attributes in words."""
-        return [(item.name, self._texts.captions(item)) for item in self.items]
+        """Return each described photo with its attributes in words, some with their own texts.
+
+        Titles are all different, and a text tower reads each once: of a large catalogue 2,000
+        photos, chosen by a hash, stand for all.
+        """
+        titled = set(sorted(self._places, key=stable_number)[:_TITLES])
+        return [
+            (item.name, self._texts.captions(item, with_own=item.name in titled))
+            for item in self.items
+        ]
 
     def describe(self, name: str) -> str:
         """Return the values of a photo in words; empty where no row describes it."""

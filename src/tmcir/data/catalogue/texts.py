@@ -41,15 +41,16 @@ class Texts:
         distinct = list(dict.fromkeys(found))
         return tuple(generator.sample(distinct, min(count, len(distinct))))
 
-    def captions(self, item: Item) -> tuple[str, ...]:
-        """Return texts that describe an item: its own, and its values in a few orders."""
+    def captions(self, item: Item, with_own: bool = True) -> tuple[str, ...]:
+        """Return texts that describe an item: its own if asked, and its values in a few orders."""
+        own = item.texts if with_own else ()
         said = [
             (column.meaning, self._phrases.value(column.name, value))
             for column, values in zip(self._columns, item.values, strict=True)
             for value in values
         ]
         if not said:
-            return item.texts
+            return own
         # equal items have equal texts, so that towers read each once
         generator = random.Random("\n".join(value for _, value in said))
         before = [value for meaning, value in said if meaning in _BEFORE]
@@ -62,7 +63,7 @@ class Texts:
         for _ in range(_CAPTIONS - 1):
             chosen = generator.sample(plain, generator.randint(max(1, len(plain) - 2), len(plain)))
             texts.append(generator.choice((" ", ", ")).join(chosen))
-        return tuple(dict.fromkeys([*item.texts, *(text.strip(" ,") for text in texts)]))
+        return tuple(dict.fromkeys([*own, *(text.strip(" ,") for text in texts)]))
 
     def _all(self, item: Item, changes: Sequence[Change], generator: random.Random) -> list[str]:
         """Return every text for one change, and some for two."""
