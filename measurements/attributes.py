@@ -63,7 +63,8 @@ class AttributeClassifier(nn.Module):
         """Return (gender, colour, pattern, type) of each image."""
         found: list[tuple[str, ...]] = []
         for start in range(0, len(images), 256):
-            pixels = read_pixels(images[start : start + 256], ImagePreprocessor(size=SIDE))
+            batch = read_pixels(images[start : start + 256], ImagePreprocessor(size=SIDE))
+            pixels = torch.from_numpy(batch)
             places = [logits.argmax(dim=1).tolist() for logits in self(pixels.float())]
             for row in zip(*places, strict=True):
                 found.append(tuple(names[p] for names, p in zip(self.values, row, strict=True)))
@@ -81,9 +82,8 @@ def trained_classifier(root: Path, file: Path) -> AttributeClassifier:
     if file.exists():
         load_model(model, file)
         return model.eval()
-    pixels = read_pixels(
-        [dataset.image_path(item.id) for item in items], ImagePreprocessor(size=SIDE)
-    )
+    paths = [dataset.image_path(item.id) for item in items]
+    pixels = torch.from_numpy(read_pixels(paths, ImagePreprocessor(size=SIDE)))
     labels = torch.tensor(
         [[values[kind].index(caption[kind]) for kind in range(len(KINDS))] for caption in captions]
     )

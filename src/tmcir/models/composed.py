@@ -19,9 +19,10 @@ from torch.nn import functional
 
 from tmcir.core.errors import TMCIRError, first_line
 from tmcir.core.images import read_image
-from tmcir.models.balance import ImageSource, balanced, checked_balance, checked_queries
+from tmcir.models.balance import balanced
 from tmcir.models.encoders.base import stable_settings
-from tmcir.models.tmcir import Explanation
+from tmcir.models.explained import Explanation
+from tmcir.models.queries import ImageSource, checked_balance, checked_queries
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -160,7 +161,7 @@ class ComposedModel:
         read = [self._read(image) for image in images]
         pairs = [{"image": image, "text": text} for image, text in zip(read, texts, strict=True)]
         query = self._embed(self.model.encode_query, pairs, batch_size)
-        shift = checked_balance(balances)
+        shift = torch.as_tensor(checked_balance(balances))
         blank = torch.tensor([not text.strip() for text in texts], dtype=torch.bool)
         if not blank.any() and not shift.any():
             return query

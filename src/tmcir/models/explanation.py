@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw
 
 from tmcir.core.images import image_name, read_image, thumbnail
 from tmcir.core.pages import render
-from tmcir.models.balance import ImageSource
+from tmcir.models.explained import Explanation
 from tmcir.models.preprocessing import ImagePreprocessor
-from tmcir.models.tmcir import Explanation
+from tmcir.models.queries import ImageSource
 
 SIDE = 300
 """Approximate side of an overlay, in pixels: a whole number per patch."""

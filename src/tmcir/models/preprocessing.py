@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from tmcir.core.errors import TMCIRError
 from tmcir.core.images import read_image
 from tmcir.runs.prefetch import prefetch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -80,9 +82,9 @@ class ImagePreprocessor:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Scale uint8 or float [N, 3, S, S] with values in 0..255 to normalised float32."""
-        mean = torch.tensor(self.mean, device=pixels.device).view(1, 3, 1, 1) * 255
-        std = torch.tensor(self.std, device=pixels.device).view(1, 3, 1, 1) * 255
-        return (pixels.float() - mean) / std
+        values = pixels.float()
+        mean, std = (values.new_tensor(one).view(1, 3, 1, 1) * 255 for one in (self.mean, self.std))
+        return (values - mean) / std
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of preprocessor_config.json, readable by transformers as well."""
@@ -183,8 +185,8 @@ def _resize_size(settings: dict[str, Any], image_size: int) -> int | None:
 
 def read_pixels(
     images: Sequence[str | Path | Image.Image], preprocessor: ImagePreprocessor
-) -> Tensor:
-    """Read images as uint8 [N, 3, size, size] on the CPU.
+) -> NDArray[np.uint8]:
+    """Read images as uint8 [N, 3, size, size].
 
     Decodes in threads: Pillow releases the interpreter lock while it decodes and resizes.
 
@@ -196,4 +198,4 @@ def read_pixels(
         return preprocessor.resize(read_image(image, minimum_side=preprocessor.size))
 
     stacked = np.stack(list(prefetch(read, images, ahead=len(images), threads=4)))
-    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
+    return np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,52 +14,17 @@ from torch import Tensor, nn
 from tmcir.core.errors import TMCIRError
 from tmcir.core.images import read_image
 from tmcir.models import storage
-from tmcir.models.balance import ImageSource, balanced, checked_balance, checked_queries
+from tmcir.models.balance import balanced
 from tmcir.models.card import TEMPLATE
 from tmcir.models.composer import Composition, MergeMap
 from tmcir.models.encoders import Encoder
+from tmcir.models.explained import Explanation, Merged, token_effect, with_merge
 from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 from tmcir.models.methods import DEFAULT, build_composer
-from tmcir.models.preprocessing import Fit, read_pixels
+from tmcir.models.preprocessing import read_pixels
+from tmcir.models.queries import ImageSource, checked_balance, checked_queries
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """How one query was composed. Parts that a method does not have are None.
-
-    Attributes:
-        gate: (g_v, g_t), weights of the pooled image and text embedding, averaged over the
-            channels; they sum to 2.
-        words: The pieces of the text, in order.
-        grid: Rows and columns of the patch grid; (1, 1) where image tokens have no place.
-        fit: How the image was made square, as in ``ImagePreprocessor``.
-        matched_share: Share of the patches that words absorbed, in [0, 1].
-        merged: For every word the patches that it absorbed, as (row, column, w_ij) in the patch
-            grid, heaviest first.
-        image_share: For every word alpha_j, the share of the image in its merged token.
-        threshold: theta, the minimum cosine at which a word absorbs a patch.
-        region: The part of the image that the grid lies on, (left, top, right, bottom) as shares
-            of its width and height; beyond [0, 1] where the image was padded.
-        similarity: Cosines of the query with the pooled image and text embedding; every method
-            has these.
-        token_effect: Effect of image and text tokens: 1 - cosine of the query with the one composed
-            from the same pooled embeddings without tokens. Near 0, ``merged`` has no effect on
-            the query.
-    """
-
-    gate: tuple[float, float] | None
-    words: list[str]
-    grid: tuple[int, int]
-    fit: Fit = "crop"
-    matched_share: float | None = None
-    merged: list[list[tuple[int, int, float]]] | None = None
-    image_share: list[float] | None = None
-    threshold: float | None = None
-    region: tuple[float, float, float, float] | None = None
-    similarity: tuple[float, float] | None = None
-    token_effect: float | None = None
 
 
 class TMCIR(
@@ -203,21 +167,24 @@ class TMCIR(
         with self._inference():
             image_features, text_features = self.image_features([image]), self.text_features([text])
             output = self.forward(image_features, text_features)
-        preprocessor = self.encoder.preprocessor
+        preprocessor, without = self.encoder.preprocessor, output.without_tokens
         explanation = Explanation(
             gate=None if output.gate is None else _pair(output.gate[0]),
             words=self.encoder.words(text),
             grid=self.encoder.grid or (1, 1),
             fit=preprocessor.fit,
             region=preprocessor.region(*image.size),
-            token_effect=_token_effect(output),
+            token_effect=token_effect(
+                output.query[0].float().cpu().numpy(),
+                None if without is None else without[0].float().cpu().numpy(),
+            ),
             similarity=_pair(
                 torch.cat([image_features.pooled, text_features.pooled]) @ output.query[0]
             ),
         )
         if output.merge is None or self.encoder.grid is None:
             return explanation
-        return _with_merge(explanation, output.merge)
+        return with_merge(explanation, _merged(output.merge))
 
     def unread(self, text: str) -> str:
         """Return the end of a text that is too long to be read; "" where all of it is read."""
@@ -239,7 +206,7 @@ class TMCIR(
         Raises:
             ImageError: An image is missing, broken or too large.
         """
-        return read_pixels(images, self.encoder.preprocessor)
+        return torch.from_numpy(read_pixels(images, self.encoder.preprocessor))
 
     def image_features(self, images: Sequence[ImageSource] | Tensor) -> ImageFeatures:
         """Encode N images, or their pixel values [N, 3, S, S], without gradients."""
@@ -261,7 +228,7 @@ class TMCIR(
         Raises:
             TMCIRError: ``balance`` is out of [-1, 1].
         """
-        shift = checked_balance(balance)
+        shift = torch.as_tensor(checked_balance(balance))
         with self._inference():
             query = self.forward(image, text).query
             query = query.where(text.mask.any(dim=1, keepdim=True), image.pooled)
@@ -312,31 +279,18 @@ class TMCIR(
         return torch.cat(collected) if collected else torch.empty(0, self.embedding_size)
 
 
-def _token_effect(output: Composition) -> float | None:
-    if output.without_tokens is None:
-        return None
-    return max(0.0, 1.0 - float(output.query[0].double() @ output.without_tokens[0].double()))
-
-
 def _pair(values: Tensor) -> tuple[float, float]:
     first, second = values.tolist()
     return first, second
 
 
-def _with_merge(explanation: Explanation, merge: MergeMap) -> Explanation:
-    """Add the merge map of the first sample."""
-    merged: list[list[tuple[int, int, float]]] = [[] for _ in explanation.words]
-    for patch, word in enumerate(merge.assignment[0].tolist()):
-        if word >= 0:
-            weight = float(merge.weights[0, patch, word])
-            merged[word].append((*divmod(patch, explanation.grid[1]), weight))
-    for patches in merged:
-        patches.sort(key=lambda patch: -patch[2])
-    return replace(
-        explanation,
+def _merged(merge: MergeMap) -> Merged:
+    """Return the merge map of the first sample."""
+    return Merged(
+        assignment=merge.assignment[0].cpu().numpy(),
+        weights=merge.weights[0].float().cpu().numpy(),
+        alpha=merge.alpha[0].float().cpu().numpy(),
         matched_share=float(merge.matched_share[0]),
-        merged=merged,
-        image_share=merge.alpha[0, : len(explanation.words)].tolist(),
         threshold=float(merge.threshold[0]),
     )
 

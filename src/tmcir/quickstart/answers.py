@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tmcir.data.dataset import Triplet
 from tmcir.gallery import Gallery, Hit
-from tmcir.models.tmcir import TMCIR, Explanation
+from tmcir.models.explained import Explanation
+from tmcir.models.tmcir import TMCIR
 from tmcir.rendered.catalogue import SEVERAL, RenderedCatalogue
 
 #: Kinds of change, one query each; those that a sum of embeddings finds hard come first.

@@ -278,6 +278,10 @@ class DualEncoder(Encoder):
         One long text does not pad a whole batch of short ones: same states, a fraction of the work.
         """
         width = ids.shape[1]
+        if torch.compiler.is_exporting():  # a graph has no groups; the mask alone gives the same
+            mask = torch.arange(width, device=ids.device) < lengths[:, None]
+            whole: Tensor = self.text(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+            return whole
         order = lengths.argsort()
         parts = []
         for rows in order.split(_TEXT_GROUP):

@@ -98,6 +98,8 @@ class Reader(nn.Module):
             group_by_length: Read samples of similar length together, so that one long sample does
                 not pad the whole batch. Same result; less work, in more calls.
         """
+        if torch.compiler.is_exporting():  # a graph masks tokens where this drops them
+            return self._read(pooled, tokens)
         samples = len(pooled)
         num_groups = min(_MAX_GROUPS, samples // _MIN_GROUP)
         if not group_by_length or num_groups < 2:

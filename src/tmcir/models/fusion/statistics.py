@@ -58,11 +58,10 @@ class SimilarityStatistics(nn.Module):
         It comes from the running values once there are any; before, from the sample's own
         similarities, so that a result never depends on the rest of the batch.
         """
-        if self.steps > 0:
-            theta = self.mean + kappa * (self.square - self.mean**2).clamp(min=0).sqrt()
-            return theta.expand(similarity.shape[0])
+        running = self.mean + kappa * (self.square - self.mean**2).clamp(min=0).sqrt()
         values = similarity.detach() * content
         count = content.sum(dim=(1, 2)).clamp(min=1)
         mean = values.sum(dim=(1, 2)) / count
         variance = (values.square().sum(dim=(1, 2)) / count - mean**2).clamp(min=0)
-        return mean + kappa * variance.sqrt()
+        # Chosen without a branch, so that an exported graph has no branch on data either.
+        return running.where(self.steps > 0, mean + kappa * variance.sqrt())
