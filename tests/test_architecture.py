@@ -16,7 +16,8 @@ FLOORS = (
     ("data",),
     ("rendered",),
     ("models",),
-    ("runtime", "generation", "training", "evaluation", "gallery"),
+    ("runtime",),
+    ("generation", "training", "evaluation", "gallery"),
     ("benchmark", "quickstart", "service", "tuning"),
     ("cli",),
 )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tmcir.evaluation import evaluate
     from tmcir.gallery import Gallery
-    from tmcir.models import TMCIR, load
+    from tmcir.models import TMCIR
+    from tmcir.runtime import load
     from tmcir.tuning.tune import tune
 
 __version__ = "0.1.0"
@@ -16,7 +17,7 @@ __all__ = ["TMCIR", "Gallery", "__version__", "evaluate", "load", "tune"]
 
 _MODULES = {
     "TMCIR": "tmcir.models",
-    "load": "tmcir.models",
+    "load": "tmcir.runtime",
     "Gallery": "tmcir.gallery",
     "evaluate": "tmcir.evaluation",
     "tune": "tmcir.tuning.tune",

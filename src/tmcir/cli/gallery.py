@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tmcir.cli.options import ExactUpTo, GalleryAddress, GalleryModel, Json
+from tmcir.cli.options import ExactUpTo, GalleryAddress, GalleryModel, Json, RuntimeName
 from tmcir.cli.output import print_json
 from tmcir.cli.progress import progress_bar
 from tmcir.core.errors import TMCIRError
@@ -48,6 +48,7 @@ def index(
         bool, typer.Option("--float16", help="Store the vectors of a new gallery in float16.")
     ] = False,
     exact_up_to: ExactUpTo = None,
+    runtime: RuntimeName = "auto",
     as_json: Json = False,
 ) -> None:
     """Make a gallery of photos, or bring it up to date.
@@ -61,7 +62,7 @@ def index(
     from tmcir.gallery import Roles
 
     precision: Precision = "float16" if float16 else "float32"
-    opened = open_gallery(gallery, model, True, precision, exact_up_to)
+    opened = open_gallery(gallery, model, True, precision, exact_up_to, runtime)
     given = (title_column, link_column, price_column, group_column)
     with progress_bar("indexing photos") as progress:
         report = opened.add(
@@ -196,6 +197,7 @@ def open_gallery(
     create: bool,
     precision: Precision = "float32",
     exact_up_to: int | None = None,
+    runtime: str = "auto",
 ) -> Gallery:
     """Open a gallery with its model.
 
@@ -204,6 +206,7 @@ def open_gallery(
     """
     from tmcir.gallery import Gallery
     from tmcir.gallery.stores.base import EXACT_UP_TO
+    from tmcir.runtime.loading import checked_runtime
 
     if model is None or not create:  # before a model is loaded, which takes seconds
         stored = Gallery.read_model(uri)
@@ -214,4 +217,6 @@ def open_gallery(
                 f"{uri}: there is no gallery; make one with `tmcir index {uri} PHOTOS`"
             )
     limit = EXACT_UP_TO if exact_up_to is None else exact_up_to
-    return Gallery.open(uri, model, precision=precision, exact_up_to=limit)
+    return Gallery.open(
+        uri, model, precision=precision, exact_up_to=limit, runtime=checked_runtime(runtime)
+    )

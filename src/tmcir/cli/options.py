@@ -43,6 +43,14 @@ GalleryAddress = Annotated[
 GalleryModel = Annotated[
     str | None, typer.Option("--model", help="The gallery's model, where it has moved.")
 ]
+RuntimeName = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        help="What runs the model: onnx (its exported graphs), torch, or auto: graphs where they"
+        " fit the weights.",
+    ),
+]
 ExactUpTo = Annotated[
     int | None,
     typer.Option(

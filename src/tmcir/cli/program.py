@@ -18,6 +18,7 @@ from tmcir.cli import (
     gallery,
     generation,
     quickstart,
+    runtime,
     search,
     service,
     shipped,
@@ -47,6 +48,7 @@ app.command(cls=ResumableCommand)(gallery.index)
 app.command(cls=Command)(search.search)
 app.command(cls=Command)(search.explain)
 app.command(cls=Command)(service.serve)
+app.command(cls=Command)(runtime.export)
 app.add_typer(gallery_app, name="gallery")
 gallery_app.command(cls=Command)(gallery.info)
 gallery_app.command(cls=Command)(gallery.remove)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tmcir.cli.gallery import open_gallery
-from tmcir.cli.options import ExactUpTo, GalleryAddress, GalleryModel, Json, ModelName
+from tmcir.cli.options import ExactUpTo, GalleryAddress, GalleryModel, Json, ModelName, RuntimeName
 from tmcir.cli.output import print_json
 from tmcir.core.errors import TMCIRError
 
@@ -75,6 +75,7 @@ def search(
     html: Annotated[Path | None, typer.Option(help="Write a page of thumbnails here.")] = None,
     model: GalleryModel = None,
     exact_up_to: ExactUpTo = None,
+    runtime: RuntimeName = "auto",
     as_json: Json = False,
 ) -> None:
     """Search a gallery with an image, a text, or both.
@@ -86,7 +87,7 @@ def search(
     from tmcir.gallery import Query, Words
     from tmcir.gallery.results import hit_fields
 
-    opened = open_gallery(gallery, model, False, exact_up_to=exact_up_to)
+    opened = open_gallery(gallery, model, False, exact_up_to=exact_up_to, runtime=runtime)
     images = image or []
     query = Query(
         image=images[0] if images else None,
@@ -197,6 +198,7 @@ def explain(
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of results of each.")] = 8,
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
+    runtime: RuntimeName = "auto",
     as_json: Json = False,
 ) -> None:
     """Show how a model composes a query of image and text.
@@ -209,15 +211,15 @@ def explain(
       tmcir explain mini --image photos/test-000247.jpg --text "in red" --html explained.html
     """
     from tmcir.core.text import on_one_line
-    from tmcir.models import load
     from tmcir.models.explanation import explanation_lines, render_explanation
+    from tmcir.runtime.loading import checked_runtime, load
 
-    loaded = load(model)
+    loaded = load(model, runtime=checked_runtime(runtime))
     explanation = loaded.explain(image, text)
     _note_unread(loaded.unread(text))
     found: dict[str, list[Hit]] = {}
     if gallery is not None:
-        opened = open_gallery(gallery, model, create=False)
+        opened = open_gallery(gallery, model, create=False, runtime=runtime)
         found["image and text"] = opened.search(image, text, k)
         found["image alone"] = opened.search(image, None, k)
         found["text alone"] = opened.search(None, text, k)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tmcir.cli.gallery import open_gallery
-from tmcir.cli.options import ExactUpTo, GalleryAddress, GalleryModel
+from tmcir.cli.options import ExactUpTo, GalleryAddress, GalleryModel, RuntimeName
 
 ApiKeys = Annotated[
     list[str] | None,
@@ -50,6 +50,7 @@ def serve(
     batch_size: Annotated[int, typer.Option(min=1, help="Queries encoded at once.")] = 16,
     model: GalleryModel = None,
     exact_up_to: ExactUpTo = None,
+    runtime: RuntimeName = "auto",
 ) -> None:
     """Serve a gallery: a page to search with, and an HTTP API.
 
@@ -78,6 +79,6 @@ def serve(
         batch_size=batch_size,
     )
     check_address(host, settings, without_key)
-    opened = open_gallery(gallery, model, False, exact_up_to=exact_up_to)
+    opened = open_gallery(gallery, model, False, exact_up_to=exact_up_to, runtime=runtime)
     typer.echo(f"http://{host}:{port}/  ({len(opened):,} photos; Ctrl-C stops)", err=True)
     serve(opened, settings, host, port)

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from tmcir.core.errors import ImageError, QueryError, TMCIRError, UnknownItemError
 from tmcir.core.images import read_image
-from tmcir.gallery.model import EmbeddingModel
+from tmcir.gallery.model import EmbeddingModel, as_array
 from tmcir.gallery.photos import file_state
 from tmcir.gallery.query import ImageSource, Query
 from tmcir.gallery.stores.base import Store, unit
@@ -53,7 +52,7 @@ def embed(model: EmbeddingModel, store: Store, queries: Sequence[Query]) -> NDAr
         elif texts[row]:
             texts_only.append(row)
     if composed:
-        base[composed] = _array(
+        base[composed] = as_array(
             model.compose(
                 [reference(store, model.image_size, queries[row]) for row in composed],
                 [texts[row] for row in composed],
@@ -66,12 +65,12 @@ def embed(model: EmbeddingModel, store: Store, queries: Sequence[Query]) -> NDAr
     own_texts = [term.text.strip() for term in terms if term.text is not None]
     vectors: dict[int, NDArray[np.float32]] = {}  # of terms, by their place
     if images or own_images:
-        encoded = _array(model.encode_images([*sources, *own_images]))
+        encoded = as_array(model.encode_images([*sources, *own_images]))
         base[images] = encoded[: len(images)]
         places = [place for place, term in enumerate(terms) if term.image is not None]
         vectors.update(zip(places, encoded[len(images) :], strict=True))
     if texts_only or own_texts:
-        encoded = _array(model.encode_texts([*(texts[row] for row in texts_only), *own_texts]))
+        encoded = as_array(model.encode_texts([*(texts[row] for row in texts_only), *own_texts]))
         base[texts_only] = encoded[: len(texts_only)]
         places = [place for place, term in enumerate(terms) if term.text is not None]
         vectors.update(zip(places, encoded[len(texts_only) :], strict=True))
@@ -128,11 +127,6 @@ def _stored_vectors(store: Store, queries: Sequence[Query]) -> dict[str, NDArray
         if name not in vectors:
             raise unknown_item(name)
     return vectors
-
-
-def _array(vectors: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = vectors.detach().float().cpu().numpy()
-    return array
 
 
 def move(

@@ -55,9 +55,10 @@ from tmcir.gallery.stores.base import (
 from tmcir.gallery.stores.opening import open_store
 from tmcir.gallery.summaries import ColumnSummary, summarise
 from tmcir.gallery.words import Words, find_words, fused
+from tmcir.runtime import Runtime
 
 if TYPE_CHECKING:
-    from tmcir.models import Explanation
+    from tmcir.models.explained import Explanation
 
 _REMOVED, _ROLES = "removed", "roles"
 #: Photos written at once; a killed `Gallery.add` loses at most the work on one such chunk.
@@ -100,6 +101,7 @@ class Gallery:
         source: str | Path = "",
         precision: Precision = "float32",
         exact_up_to: int = EXACT_UP_TO,
+        runtime: Runtime = "auto",
     ) -> Gallery:
         """Open a gallery. One that does not exist yet is made by the first `add`.
 
@@ -113,6 +115,8 @@ class Gallery:
                 existing gallery stays as it is.
             exact_up_to: Photos up to which a search compares the query with every one of them,
                 in memory. Above it an index is built, and searches become approximate.
+            runtime: What runs a model that is loaded here, as for `tmcir.load`: by default its
+                graphs where they fit its weights, and torch otherwise.
 
         Raises:
             TMCIRError: The gallery was made with another model, or is something else; or there is
@@ -125,11 +129,11 @@ class Gallery:
         if model is None:
             if stored is None:
                 raise _missing(str(uri))
-            loaded = load_remembered(str(uri), stored)
+            loaded = load_remembered(str(uri), stored, runtime)
             origin = ModelSource(stored.source, stored.shipped)
         elif isinstance(model, str | Path):
             origin = ModelSource.of(model)
-            loaded = origin.load()
+            loaded = origin.load(runtime)
         else:
             loaded = model
             origin = ModelSource.of(source) if source else ModelSource.of_model(model)

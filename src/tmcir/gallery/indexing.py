@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tmcir.core.errors import TMCIRError
 from tmcir.core.progress import Progress
 from tmcir.gallery.metadata import Metadata
-from tmcir.gallery.model import EmbeddingModel
+from tmcir.gallery.model import EmbeddingModel, as_array
 from tmcir.gallery.photos import Look, Photo, look_at
 from tmcir.gallery.stores.base import FileState, Rows, Store, Value
 from tmcir.runs.prefetch import prefetch
@@ -140,7 +140,7 @@ class _Writer:
         images = [look.image for look in looks if look.image is not None]
         if not images:
             return
-        vectors = self._model.encode_images(images).detach().cpu().numpy().astype(np.float32)
+        vectors = as_array(self._model.encode_images(images))
         if vectors.shape != (len(images), self._model.embedding_size):
             raise TMCIRError(
                 f"the model gave vectors of shape {vectors.shape} for {len(images)} images of"

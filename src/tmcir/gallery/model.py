@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tmcir.core.errors import TMCIRError
 from tmcir.core.shipped import MODEL_INDEX, is_shipped, shipped_folder
 from tmcir.gallery.query import ImageSource
 from tmcir.gallery.stores.base import ModelRecord
+from tmcir.models.explained import Explanation
+from tmcir.runtime import Runtime, load
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from tmcir.models import Explanation
+class Array(Protocol):
+    """Numbers of NumPy, or of torch on the CPU."""
+
+    def __array__(self) -> Any:
+        """Return the same numbers as an array of NumPy."""
 
 
 class EmbeddingModel(Protocol):
-    """The interface of a gallery's model; `tmcir.TMCIR` has it."""
+    """The interface of a gallery's model; `tmcir.TMCIR` and `OnnxModel` have it."""
 
     name: str
 
@@ -35,10 +42,10 @@ class EmbeddingModel(Protocol):
     def image_size(self) -> int:
         """Side of the square that the image tower reads, in pixels."""
 
-    def encode_images(self, images: Sequence[ImageSource]) -> Tensor:
+    def encode_images(self, images: Sequence[ImageSource]) -> Array:
         """Return float32 [N, D], L2-normalised."""
 
-    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+    def encode_texts(self, texts: Sequence[str]) -> Array:
         """Return float32 [N, D], L2-normalised."""
 
     def compose(
@@ -46,7 +53,7 @@ class EmbeddingModel(Protocol):
         images: Sequence[ImageSource],
         texts: Sequence[str],
         balance: float | Sequence[float] = 0.0,
-    ) -> Tensor:
+    ) -> Array:
         """Return float32 [N, D], L2-normalised."""
 
     def explain(self, image: ImageSource, text: str) -> Explanation:
@@ -54,6 +61,11 @@ class EmbeddingModel(Protocol):
 
     def unread(self, text: str) -> str:
         """Return the end of a text that is too long to be read; "" where all of it is read."""
+
+
+def as_array(vectors: Array) -> NDArray[np.float32]:
+    """Return what a model encoded as float32 [N, D]."""
+    return np.asarray(vectors, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +96,17 @@ class ModelSource:
             return cls(folder.name, shipped=True)
         return cls.of(folder) if (folder / MODEL_INDEX).is_file() else cls()
 
-    def load(self) -> EmbeddingModel:
-        """Load the model.
+    def load(self, runtime: Runtime = "auto") -> EmbeddingModel:
+        """Load the model; by default by its graphs, where they fit its weights.
 
         Raises:
             TMCIRError: There is no such model.
         """
-        from tmcir.models import load  # seconds to import
-
         folder = shipped_folder(self.place, MODEL_INDEX) if self.shipped else None
-        return load(self.place if folder is None else folder)
+        return load(self.place if folder is None else folder, runtime=runtime)
 
 
-def load_remembered(uri: str, record: ModelRecord) -> EmbeddingModel:
+def load_remembered(uri: str, record: ModelRecord, runtime: Runtime = "auto") -> EmbeddingModel:
     """Load the model that a gallery was made with.
 
     Raises:
@@ -112,7 +122,7 @@ def load_remembered(uri: str, record: ModelRecord) -> EmbeddingModel:
         raise TMCIRError(
             f"{uri}: its model is no longer at {source.place}; pass its new place with --model"
         )
-    return source.load()
+    return source.load(runtime)
 
 
 def record_of(model: EmbeddingModel, source: ModelSource) -> ModelRecord:

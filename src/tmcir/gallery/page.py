@@ -18,8 +18,8 @@ from tmcir.gallery.query import Query
 from tmcir.gallery.results import Hit
 from tmcir.gallery.roles import Roles, is_address
 from tmcir.gallery.stores.base import Value
-from tmcir.models.explanation import explanation_view
 from tmcir.models.explained import Explanation
+from tmcir.models.explanation import explanation_view
 
 _SIDE = 320  # pixels; sharp on a screen of two pixels a point in columns of 160
 

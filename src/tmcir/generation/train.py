@@ -68,9 +68,7 @@ def train_editor(recipe: EditorRecipe) -> Path:
         dataset.prepare()
     names = _names(recipe, dataset)
     paths = [dataset.image_path(name) for name in names]
-    images = torch.from_numpy(
-        read_pixels(paths, ImagePreprocessor(size=recipe.image_size))
-    )
+    images = torch.from_numpy(read_pixels(paths, ImagePreprocessor(size=recipe.image_size)))
     if autoencoder is None:
         autoencoder = PatchAutoencoder.fit(images, **recipe.autoencoder.model_dump())
     latents = encode_all(autoencoder, images, _ENCODE_BATCH)

@@ -17,7 +17,7 @@ from tmcir.gallery import Hit, Item
 from tmcir.gallery import Query as GalleryQuery
 from tmcir.gallery.results import hit_fields
 from tmcir.gallery.summaries import ColumnSummary
-from tmcir.models import Explanation
+from tmcir.models.explained import Explanation
 from tmcir.models.explanation import MINIMUM_EFFECT
 from tmcir.service.bodies import JSONRoute, form_schema, opened_form
 from tmcir.service.ids import AnyPathRoute, PhotoId

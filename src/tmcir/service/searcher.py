@@ -32,7 +32,7 @@ from tmcir.gallery.roles import guess_roles
 from tmcir.gallery.stores.base import Value
 from tmcir.gallery.summaries import ColumnSummary
 from tmcir.gallery.words import word_columns
-from tmcir.models import Explanation
+from tmcir.models.explained import Explanation
 from tmcir.service.errors import ServiceError, busy, invalid_as, unavailable
 from tmcir.service.metrics import Metrics, Steps
 from tmcir.service.schemas import MAXIMUM_FACET_VALUES, SearchRequest, TrailRequest

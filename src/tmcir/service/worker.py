@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tmcir.core.errors import TMCIRError
 from tmcir.gallery import Query
-from tmcir.models import Explanation
+from tmcir.models.explained import Explanation
 
 T = TypeVar("T")
 
