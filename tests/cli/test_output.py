@@ -11,7 +11,7 @@ from shutil import copyfile
 import pytest
 import typer
 
-import tmcir.models
+import tmcir.cli
 from tests.commands import run
 from tests.gallery.fake import FakeModel, draw_photos
 from tmcir.cli import gallery as gallery_commands
@@ -25,7 +25,7 @@ NAMES = ("\U0001f457.png", "gr\u00f6\u00dfe\u00a05.png", "a\u202egnp.png")
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A gallery of photos with unusual names."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tmcir.models, "load", lambda source: FakeModel())
+    monkeypatch.setattr("tmcir.gallery.model.load", lambda source, runtime: FakeModel())
     draw_photos(tmp_path / "photos")
     for name in NAMES:
         copyfile(tmp_path / "photos" / "001.png", tmp_path / "photos" / name)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-import tmcir.models
 from tests.commands import run
 from tests.gallery.fake import WORDS, FakeModel, draw_photos
 from tmcir.gallery import Gallery
@@ -17,7 +16,9 @@ from tmcir.gallery.relevance import WEAK
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with photos, a CSV, a folder that stands for a model, and a gallery."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tmcir.models, "load", lambda source: FakeModel(identity=Path(source).name))
+    monkeypatch.setattr(
+        "tmcir.gallery.model.load", lambda source, runtime: FakeModel(identity=Path(source).name)
+    )
     draw_photos(tmp_path / "photos")
     (tmp_path / "photos" / "bad\n.jpg").write_bytes(b"no image")
     rows = "".join(f"{number:03},Colour {number % 2},{2000 + number}\n" for number in range(20))

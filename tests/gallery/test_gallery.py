@@ -650,11 +650,11 @@ def test_a_gallery_loads_the_model_that_it_remembers(
 ) -> None:
     loaded: list[str] = []
 
-    def load(source: str | Path) -> FakeModel:
+    def load(source: str | Path, runtime: str) -> FakeModel:
         loaded.append(str(source))
         return FakeModel(identity=Path(source).name)
 
-    monkeypatch.setattr("tmcir.models.load", load)
+    monkeypatch.setattr("tmcir.gallery.model.load", load)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     Gallery.open("shop", model="model").add(photos)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-import tmcir.models
 from tests.commands import run
 from tests.gallery.fake import FakeModel
 from tests.service.conftest import make_gallery
@@ -24,9 +23,9 @@ KEY = "a-key-of-enough-length"
 #: `tmcir` with a model that needs no weights.
 PROGRAM = """
 import sys
-import tmcir.models
+import tmcir.gallery.model
 from tests.gallery.fake import FakeModel
-tmcir.models.load = lambda source: FakeModel(seconds=1.0)
+tmcir.gallery.model.load = lambda source, runtime: FakeModel(seconds=1.0)
 from tmcir.cli import main
 sys.argv[0] = "tmcir"
 main()
@@ -71,7 +70,7 @@ def test_a_mistake_is_one_line_and_code_2(
     problem: str,
 ) -> None:
     if "./none" not in arguments:
-        monkeypatch.setattr(tmcir.models, "load", lambda source: FakeModel())
+        monkeypatch.setattr("tmcir.gallery.model.load", lambda source, runtime: FakeModel())
         arguments = [*arguments, "--model", "fake"]
     assert run("serve", *(argument.replace("{shop}", str(shop)) for argument in arguments)) == 2
     err = capsys.readouterr().err

@@ -21,7 +21,7 @@ def balanced(query: Tensor, image: Tensor, text: Tensor, shift: Tensor) -> Tenso
     Returns:
         float [N, D], L2-normalised.
     """
-    shift = shift.expand(len(query)).unsqueeze(1)  # [N, 1]
+    shift = shift.expand(query.shape[0]).unsqueeze(1)  # [N, 1]
     end = image.where((shift < 0).to(image.device), text)
     kept, moved = (1 - shift.abs()).to(query), shift.abs().to(query)
     return functional.normalize(kept * query + moved * end, dim=-1)

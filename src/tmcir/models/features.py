@@ -127,6 +127,6 @@ def sum_weights(image: ImageFeatures, text: TextFeatures) -> Tensor:
     normalised: there a weight is the embedding's share of both lengths.
     """
     if image.norms is None or text.norms is None:
-        return image.pooled.new_ones(len(image.pooled), 2)
+        return image.pooled.new_ones(image.pooled.shape[0], 2)
     norms = torch.stack([image.norms, text.norms], dim=-1)
     return 2 * norms / norms.sum(dim=-1, keepdim=True)

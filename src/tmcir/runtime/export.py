@@ -27,8 +27,8 @@ from tmcir.core.errors import TMCIRError
 from tmcir.core.files import staged_directory, write_bytes, write_json
 from tmcir.core.json_files import read_json
 from tmcir.core.shipped import MODEL_INDEX, is_shipped, shipped_folder
+from tmcir.models import storage
 from tmcir.models.loading import load
-from tmcir.models.storage import FORMATS
 from tmcir.models.tmcir import TMCIR
 from tmcir.runtime.external import without_weights
 from tmcir.runtime.graphs import FusionGraph, ImageGraph, TextGraph, example_features
@@ -98,9 +98,9 @@ def write_graphs(model: TMCIR, folder: Path) -> ExportReport:
     """
     (folder / MANIFEST).unlink(missing_ok=True)  # while graphs change, they are of no use
     encoder = model.encoder
-    graphs = {name: _graph(model, name, folder / WEIGHTS) for name in GRAPHS}
-    for name, graph in graphs.items():
-        write_bytes(folder / graph_file(name), graph.SerializeToString())
+    graphs = {name: graph(model, name, folder / WEIGHTS) for name in GRAPHS}
+    for name, proto in graphs.items():
+        write_bytes(folder / graph_file(name), proto.SerializeToString())
     names = [*SOURCES, *(graph_file(name) for name in GRAPHS)]
     manifest = Manifest(
         format=FORMAT,
@@ -141,10 +141,10 @@ def _copy_model(model: TMCIR, source: str | Path, folder: Path) -> None:
     own = shipped_folder(str(source), MODEL_INDEX) if is_shipped(source, MODEL_INDEX) else None
     own = own or Path(source)
     if folder.is_dir() and own.is_dir() and folder.samefile(own):
-        if read_json(folder / MODEL_INDEX).get("format") not in FORMATS:
+        if read_json(folder / MODEL_INDEX).get("format") != storage.FORMAT:
             raise TMCIRError(f"{source}: is no TMCIR model yet: export it into another directory")
         return
-    if not own.is_dir() or read_json(own / MODEL_INDEX).get("format") not in FORMATS:
+    if not own.is_dir() or read_json(own / MODEL_INDEX).get("format") != storage.FORMAT:
         model.save_pretrained(folder)
         return
     with staged_directory(folder) as staging:  # byte for byte, half-precision files as they are
@@ -153,7 +153,7 @@ def _copy_model(model: TMCIR, source: str | Path, folder: Path) -> None:
                 shutil.copyfile(path, staging / path.name)
 
 
-def _graph(model: TMCIR, name: str, weights: Path) -> ModelProto:
+def graph(model: TMCIR, name: str, weights: Path) -> ModelProto:
     """Trace a graph over two samples, whose number and length are left open."""
     rows = {0: torch.export.Dim("N", min=1)}
     words = {**rows, 1: torch.export.Dim.DYNAMIC}

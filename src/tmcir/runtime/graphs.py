@@ -84,7 +84,7 @@ class FusionGraph(nn.Module):
             image_norms: float [N], where the encoder was trained on raw sums.
             text_norms: float [N], where the encoder was trained on raw sums.
         """
-        none = image_pooled.new_zeros(len(image_pooled), 0, image_pooled.shape[1])
+        none = image_pooled.new_zeros(image_pooled.shape[0], 0, image_pooled.shape[1])
         image = ImageFeatures(
             image_pooled, none if image_tokens is None else image_tokens, image_norms
         )

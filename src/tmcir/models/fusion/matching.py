@@ -50,7 +50,8 @@ def match(
     )
     possible = content.any(dim=1, keepdim=True) & merge
     absorbed = log_absorbed.exp() * possible  # [N, P]
-    chosen = functional.one_hot(word, similarity.shape[-1]).bool() & (absorbed > 0)[..., None]
+    places = torch.arange(similarity.shape[-1], device=word.device)  # [L]
+    chosen = (word[..., None] == places) & (absorbed > 0)[..., None]
     # A finite floor instead of -inf: a word without matches must not make 0 / 0.
     logits = similarity / merge_temperature + log_absorbed[..., None]
     weights = functional.softmax(logits.masked_fill(~chosen, -1e9), dim=1) * chosen
