@@ -34,12 +34,13 @@ def main() -> None:
     parser.add_argument("--text", required=True)
     parser.add_argument("--where", help="adds a row for the search with this filter")
     parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--runtime", choices=("torch", "onnx", "auto"), default="auto")
     arguments = parser.parse_args()
     record = tmcir.Gallery.read_model(arguments.gallery)
     if record is None:
         parser.error(f"{arguments.gallery}: there is no gallery")
     began = time.perf_counter()
-    model = tmcir.load(record.source)
+    model = tmcir.load(record.source, runtime=arguments.runtime)
     gallery = tmcir.Gallery.open(arguments.gallery, model)
     image, text = arguments.image, arguments.text
     gallery.search(image, text)

@@ -153,10 +153,11 @@ def main() -> None:
     parser.add_argument("gallery")
     parser.add_argument("--clients", default="1,8,32,64")
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--runtime", choices=("torch", "onnx", "auto"), default="auto")
     arguments = parser.parse_args()
     heads = ("clients", "requests/s", "p50 ms", "p99 ms", "errors", "MiB before", "MiB after")
     print("  ".join(f"{head:>10}" for head in (*heads, *(f"{step} ms" for step in STEPS))))
-    with running_service(arguments.gallery) as address:
+    with running_service(arguments.gallery, "--runtime", arguments.runtime) as address:
         requests = make_requests(address)
         for clients in map(int, arguments.clients.split(",")):
             before = memory(address)

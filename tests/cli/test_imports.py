@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 # Of a command: every module that it imports beside Python's own, by the name of its package.
 START = {"typer", "annotated_doc", "shellingham", "tmcir"}
@@ -45,6 +47,58 @@ def test_what_a_light_command_imports(arguments: list[str], expected: set[str]) 
     assert imported[0] == "MODULES"
     # Compiled packages register helpers of their own, such as cython_runtime.
     assert {name for name in imported[1:] if "cython" not in name} <= expected
+
+
+# What lancedb and pyarrow bring along is theirs to choose, pandas where it is installed among it.
+HEAVY = {
+    *("torch", "transformers", "huggingface_hub", "safetensors", "onnx", "onnxscript", "sympy"),
+    *("accelerate", "peft", "diffusers", "datasets", "sentence_transformers", "lance_namespace"),
+    *("lance_namespace_urllib3_client", "rich", "jinja2", "matplotlib", "scipy", "sklearn"),
+    *("openvino", "resvg_py", "tensorboard", "pymilvus", "fastapi", "uvicorn", "torchvision"),
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A gallery of `mini`, made by the command; and what indexing imports."""
+    root = tmp_path_factory.mktemp("shop")
+    (root / "photos").mkdir()
+    for colour in ("red", "blue", "white"):
+        Image.new("RGB", (64, 80), colour).save(root / "photos" / f"{colour}.png")
+    imported = imports_of("index", str(root / "shop"), str(root / "photos"), "--model", "mini")
+    (root / "index.txt").write_text(" ".join(imported))
+    return root
+
+
+def imports_of(*arguments: str) -> set[str]:
+    found = subprocess.run(
+        [sys.executable, "-c", LISTING, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(found.stdout.splitlines()[-1].split()[1:])
+
+
+@pytest.mark.slow
+def test_searching_imports_nothing_heavy(shop: Path) -> None:
+    query = ("--image", str(shop / "photos" / "red.png"), "--text", "in blue")
+    imported = imports_of("search", str(shop / "shop"), *query)
+    assert {"onnxruntime", "tokenizers", "lancedb", "pyarrow"} <= imported
+    assert not imported & HEAVY
+
+
+@pytest.mark.slow
+def test_indexing_explaining_and_serving_import_no_torch(shop: Path) -> None:
+    assert not set((shop / "index.txt").read_text().split()) & {"torch", "transformers"}
+    image = str(shop / "photos" / "red.png")
+    assert not imports_of("explain", "mini", "--image", image, "--text", "in blue") & HEAVY
+    script = (
+        "import sys, tmcir.service.server, tmcir.service; from tmcir.cli.gallery import"
+        f" open_gallery; open_gallery({str(shop / 'shop')!r}, None, False);"
+        "print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "[]\n"
 
 
 @pytest.mark.slow

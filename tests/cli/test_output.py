@@ -130,7 +130,15 @@ def test_long_runs_are_those_that_resume() -> None:
 
     commands = get_command(app).commands
     resumable = {name for name, one in commands.items() if isinstance(one, ResumableCommand)}
-    assert resumable == {"quickstart", "index", "train", "generate", "train-editor", "benchmark"}
+    assert resumable == {
+        "quickstart",
+        "index",
+        "train",
+        "generate",
+        "train-editor",
+        "benchmark",
+        "tune",
+    }
     plain = [one for one in commands.values() if not hasattr(one, "commands")]
     assert all(isinstance(one, Command) for one in plain)
 

@@ -25,6 +25,7 @@ from tmcir.benchmark import BenchmarkRecipe
 from tmcir.benchmark.plan import plan
 from tmcir.core.shipped import MODEL_INDEX, shipped_folder
 from tmcir.generation import EditorRecipe, GenerateRecipe, GenerateReport, generate
+from tmcir.runtime.export import ExportReport
 from tmcir.training import Recipe, check_run
 from tmcir.training.recipe import StageSettings
 
@@ -227,6 +228,11 @@ def _leave_out_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(*_: Any) -> None:
         raise typer.Exit
 
+    def export(source: str, target: Path) -> ExportReport:
+        shutil.copytree(MINI, target, dirs_exist_ok=True)
+        return ExportReport(str(target), 0, 0.0)
+
+    monkeypatch.setattr("tmcir.runtime.export.export", export)
     monkeypatch.setattr("tmcir.training.train", train)
     monkeypatch.setattr("tmcir.generation.train_editor", train_editor)
     monkeypatch.setattr("tmcir.generation.generate", some)

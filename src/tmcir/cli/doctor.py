@@ -28,7 +28,7 @@ def doctor(as_json: Json = False) -> None:
         print_json(found)
         return
     typer.echo(f"tmcir {found['tmcir']}, Python {found['python']}, {found['platform']}")
-    typer.echo(f"processor: {found['cores']} cores, torch uses {found['threads']} threads")
+    typer.echo(f"processor: {found['cores']} cores, {found['threads']} threads")
     typer.echo(f"device: {found['device']}")
     for extra, versions in found["packages"].items():
         line = f"{extra}: {', '.join(f'{name} {number}' for name, number in versions.items())}"
@@ -39,14 +39,14 @@ def doctor(as_json: Json = False) -> None:
 
 def report() -> dict[str, Any]:
     """Return versions of the package, of Python and of all packages by extra, and the device."""
-    import torch
+    from tmcir.runtime.sessions import num_threads
 
     return {
         "tmcir": _version("tmcir"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "threads": num_threads(),
         "device": _device(),
         "packages": {
             extra or "search": {name: _version(name) for name in packages}
@@ -64,8 +64,10 @@ def _version(package: str) -> str:
 
 
 def _device() -> str:
-    import torch
-
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return "CPU; torch is not installed"
     if not torch.cuda.is_available():
         return "CPU"
     memory = torch.cuda.get_device_properties(0).total_memory / 1024**3

@@ -11,6 +11,7 @@ import typer
 from tmcir.cli.options import ExactUpTo, GalleryAddress, GalleryModel, Json, RuntimeName
 from tmcir.cli.output import print_json
 from tmcir.cli.progress import progress_bar
+from tmcir.cli.quick import import_lancedb_quickly
 from tmcir.core.errors import TMCIRError
 
 if TYPE_CHECKING:
@@ -204,6 +205,8 @@ def open_gallery(
     Raises:
         TMCIRError: There is no gallery, or its model is not to be found.
     """
+    if not uri.startswith("milvus://"):
+        import_lancedb_quickly()
     from tmcir.gallery import Gallery
     from tmcir.gallery.stores.base import EXACT_UP_TO
     from tmcir.runtime.loading import checked_runtime

@@ -20,9 +20,9 @@ def export(
     ],
     as_json: Json = False,
 ) -> None:
-    """Write graphs of a model, by which search, index, serve and explain run without torch.
+    """Write graphs that search without torch.
 
-    The graphs hold no weights: they read those of model.safetensors beside them. Export again when
+    Commands search, index, serve and explain run them. They hold no weights: they read those of model.safetensors beside them. Export again when
     that file changes; until then, torch runs the model.
 
     \b
