@@ -22,8 +22,9 @@ def export(
 ) -> None:
     """Write graphs that search without torch.
 
-    Commands search, index, serve and explain run them. They hold no weights: they read those of model.safetensors beside them. Export again when
-    that file changes; until then, torch runs the model.
+    Commands search, index, serve and explain run them. They hold no weights: they read those of
+    model.safetensors beside them. Export again when that file changes; until then, torch runs the
+    model.
 
     \b
     Example:
