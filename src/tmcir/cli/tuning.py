@@ -56,7 +56,7 @@ def tune(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tune a model on your catalogue: a folder of photos and a CSV.
+    """Tune a model on a folder of photos and a CSV.
 
     Every photo is encoded once; the heads of the model are trained on texts that the table's
     columns give, and both models are measured on held-out products. A run that was stopped

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 
 def render(room: str, template: str, **values: Any) -> str:
     """Return a page.
@@ -16,6 +14,9 @@ def render(room: str, template: str, **values: Any) -> str:
         template: Name of the template.
         values: What it shows; every text is escaped.
     """
+    # a tenth of a second to import, and most commands write no page
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(room), PackageLoader("tmcir.core")]),
         autoescape=True,
