@@ -475,6 +475,7 @@ def test_an_article_number_finds_the_article(
     ask(page, "do you have 017?")
     title = large_gallery.item("017.png").metadata["title"]
     assert names(page)[0] == title
+    assert page.locator(".closest").count() == 0  # it is what was asked for, near or not
     page.click("#new")
     page.wait_for_selector("[data-view=start] .card")
     with page.expect_request("**/api/v1/search") as asked:

@@ -111,7 +111,7 @@ export const rangeFacets = () =>
   gallery.facets.filter((facet) => {
     const measures = facet.kind !== "text" || facet.is_date;
     const differs = facet.minimum !== facet.maximum;
-    const isCode = CODE.test(facet.name) || facet.name === gallery.roles.group;
+    const isCode = CODE.test(plainName(facet.name)) || facet.name === gallery.roles.group;
     return measures && differs && !isCode && facet.filled >= gallery.photos / 10;
   });
 

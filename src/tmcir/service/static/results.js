@@ -117,13 +117,24 @@ function showCards(hits, append) {
   hits.forEach((hit) => known.set(hit.id, hit.metadata));
   const made = hits.map(card);
   const grid = find("grid");
-  const weak = hits.findIndex((hit) => "relevance" in hit && hit.relevance < WEAK);
+  const weak = firstWeak(hits);
   const isMarked = append && grid.querySelector(".closest") !== null;
-  if (weak >= 0 && !state.sort && !isMarked) made.splice(weak, 0, closestLine(!append && !weak));
+  if (weak >= 0 && !isMarked) made.splice(weak, 0, closestLine(!append && !weak));
   if (append) grid.append(...made);
   else grid.replaceChildren(...made);
   if (!append) activateCard(0);
   shown.count = append ? shown.count + hits.length : hits.length;
+}
+
+/**
+ * Return the place of the first hit that is not close to the query; -1 where there is none, or where
+ * the order is not that of relevance: sorted by a column, or found by words.
+ * @param {(Item | Hit)[]} hits
+ */
+function firstWeak(hits) {
+  const relevance = hits.map((hit) => ("relevance" in hit ? hit.relevance : 1));
+  const isOrdered = relevance.every((one, place) => place === 0 || one <= relevance[place - 1]);
+  return state.sort || !isOrdered ? -1 : relevance.findIndex((one) => one < WEAK);
 }
 
 /**
