@@ -40,16 +40,29 @@ Without = Annotated[
     typer.Option("--not", help="Text that results should not match; may be repeated."),
 ]
 
+Images = Annotated[
+    list[Path] | None,
+    typer.Option(help="Reference image; given again, a further image with weight 1."),
+]
+Group = Annotated[
+    str | None, typer.Option(help="Metadata column whose values are shown once each.")
+]
+MinRelevance = Annotated[
+    float, typer.Option(help="From 0 to 1: show only photos of this relevance or more.")
+]
+WordColumns = Annotated[
+    str | None,
+    typer.Option(help="Columns whose words count, too, such as title,brand; also id."),
+]
+Text = Annotated[
+    str | None, typer.Option(help="How it should differ; without --image, what to find.")
+]
+
 
 def search(
     gallery: GalleryAddress,
-    image: Annotated[
-        list[Path] | None,
-        typer.Option(help="Reference image; given again, a further image with weight 1."),
-    ] = None,
-    text: Annotated[
-        str | None, typer.Option(help="How it should differ; without --image, what to find.")
-    ] = None,
+    image: Images = None,
+    text: Text = None,
     k: Annotated[int, typer.Option("-k", help="Number of results.")] = 20,
     where: Where = None,
     balance: Balance = 0.0,
@@ -62,16 +75,9 @@ def search(
     deduplicate: Annotated[
         bool, typer.Option("--deduplicate", help="Merge near-duplicates among the results.")
     ] = False,
-    group: Annotated[
-        str | None, typer.Option(help="Metadata column whose values are shown once each.")
-    ] = None,
-    min_relevance: Annotated[
-        float, typer.Option(help="From 0 to 1: show only photos of this relevance or more.")
-    ] = 0.0,
-    words: Annotated[
-        str | None,
-        typer.Option(help="Columns whose words count, too, such as title,brand; also id."),
-    ] = None,
+    group: Group = None,
+    min_relevance: MinRelevance = 0.0,
+    words: WordColumns = None,
     html: Annotated[Path | None, typer.Option(help="Write a page of thumbnails here.")] = None,
     model: GalleryModel = None,
     exact_up_to: ExactUpTo = None,
@@ -89,15 +95,9 @@ def search(
 
     opened = open_gallery(gallery, model, False, exact_up_to=exact_up_to, runtime=runtime)
     images = image or []
-    query = Query(
-        image=images[0] if images else None,
-        item=item,
-        text=text or "",
-        balance=balance,
-        more_like=tuple(more_like or ()),
-        less_like=tuple(less_like or ()),
-        terms=_terms(images[1:], term or [], without or []),
-    )
+    terms = _terms(images[1:], term or [], without or [])
+    examples = tuple(more_like or ()), tuple(less_like or ())
+    query = Query(images[0] if images else None, item, text or "", balance, *examples, terms)
     query.check()
     hits = opened.find(
         opened.embed([query])[0],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,37 @@ from tmcir.cli.output import only_json, print_json, program
 from tmcir.cli.progress import progress_bar
 from tmcir.core.progress import Progress
 
+if TYPE_CHECKING:
+    from tmcir.tuning.result import Tuned
+    from tmcir.tuning.settings import TuneSettings
+
 NOT_BETTER = 3
 """Exit code where tuning gave no better model, and the start model is kept."""
+
+MetadataKey = Annotated[
+    str | None, typer.Option(help="Column that names the photos; found if not given.")
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="Columns that texts change, such as colour,kind; by default those that photos show."
+    ),
+]
+Group = Annotated[
+    str | None, typer.Option(help="Column that is the same for all photos of a product.")
+]
+Bins = Annotated[
+    str | None, typer.Option(help="Columns of numbers to take in steps, such as price=4.")
+]
+PhrasesFile = Annotated[
+    Path | None, typer.Option(help="YAML with your own words for texts, in any language.")
+]
+Epochs = Annotated[
+    int | None, typer.Option(min=1, help="Passes over the photos; chosen if not given.")
+]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder of encoded photos, for the next run to find.")
+]
 
 
 def tune(
@@ -25,35 +54,17 @@ def tune(
     model: Annotated[str, typer.Option(help="Model to start from: name, directory or id.")] = (
         "mini"
     ),
-    metadata_key: Annotated[
-        str | None, typer.Option(help="Column that names the photos; found if left out.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            help="Columns that texts change, such as colour,kind; those that photos show, if left"
-            " out."
-        ),
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column that is the same for all photos of a product.")
-    ] = None,
-    bins: Annotated[
-        str | None, typer.Option(help="Columns of numbers to take in steps, such as price=4.")
-    ] = None,
-    phrases: Annotated[
-        Path | None, typer.Option(help="YAML with your own words for texts, in any language.")
-    ] = None,
+    metadata_key: MetadataKey = None,
+    columns: Columns = None,
+    group: Group = None,
+    bins: Bins = None,
+    phrases: PhrasesFile = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes everything that is random.")] = 0,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the photos; chosen if left out.")
-    ] = None,
+    epochs: Epochs = None,
     full: Annotated[
         bool, typer.Option("--full", help="Train the towers, too: hours on a CPU.")
     ] = False,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of encoded photos, for the next run to find.")
-    ] = None,
+    cache: Cache = None,
     as_json: Json = False,
 ) -> None:
     """Tune a model on a folder of photos and a CSV.
@@ -91,21 +102,26 @@ def tune(
     if as_json:
         print_json(content(tuned))
     else:
-        minutes, seconds = divmod(round(tuned.seconds), 60)
-        typer.echo(f"\ndone in {minutes} min {seconds:02d} s; look at {tuned.page}\n")
-        gallery = f"{program()} index shop {shlex.quote(str(photos))}"
-        table = f"--metadata {shlex.quote(str(metadata))}"
-        if tuned.better:
-            typer.echo(
-                "Use the tuned model, in a new gallery:\n"
-                f"  {gallery} {table} --model {shlex.quote(str(output))}"
-            )
-        else:
-            typer.echo(
-                f"The tuned model is not better beyond noise: {output} holds {model} as it was."
-            )
+        _print_result(tuned, settings)
     if not tuned.better:
         raise typer.Exit(NOT_BETTER)
+
+
+def _print_result(tuned: Tuned, settings: TuneSettings) -> None:
+    minutes, seconds = divmod(round(tuned.seconds), 60)
+    typer.echo(f"\ndone in {minutes} min {seconds:02d} s; look at {tuned.page}\n")
+    gallery = f"{program()} index shop {shlex.quote(str(settings.photos))}"
+    table = f"--metadata {shlex.quote(str(settings.metadata))}"
+    if tuned.better:
+        typer.echo(
+            "Use the tuned model, in a new gallery:\n"
+            f"  {gallery} {table} --model {shlex.quote(str(settings.output))}"
+        )
+    else:
+        typer.echo(
+            f"The tuned model is not better beyond noise: {settings.output} holds"
+            f" {settings.model} as it was."
+        )
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -463,49 +463,34 @@ class Gallery:
     ) -> list[Hit]:
         """Return the photos nearest to a query, the best first; ties in the order of their ids.
 
-        The photo that a query starts from is a hit like any other; exclude it with
-        ``where="id != '...'"``.
+        The query's own photo is a hit like any other; ``where="id != '...'"`` excludes it.
 
         Args:
             image: Reference image, a file or a PIL image.
             text: How the result should differ from it or, without an image, what it shows.
             k: How many results.
             where: SQL condition on ids and metadata, such as ``"baseColour != 'Black'"``.
-            balance: In [-1, 1], for queries with image and text: -1 follows the image only, 1 the
-                text only.
+            balance: In [-1, 1]: -1 follows the image only, 1 the text only.
             item: Id of a photo of the gallery, as the reference in place of ``image``.
             more_like: Ids of photos of the gallery; results move towards them.
             less_like: Ids of photos of the gallery; results move away from them.
             terms: Further texts (``str``) and images (paths, PIL images), each with a weight, such
                 as ``("buttons", -0.5)``; `Term` names a photo of the gallery.
             offset: Results to skip before the first: page 3 of 20 has the offset 40.
-            deduplicate: Show photos with equal bytes, or nearly equal vectors and pixels, once;
-                see `tmcir.gallery.duplicates.deduplicate`.
+            deduplicate: Merge near-duplicates, see `tmcir.gallery.duplicates.deduplicate`.
             group: Metadata column whose values are shown once each, such as the product's id.
-            min_relevance: In [0, 1]: return only photos of this relevance or more, possibly none;
-                see `tmcir.gallery.relevance`.
-            words: Columns whose words count in the ranking, too, such as ``["title", "brand"]``;
-                see `tmcir.gallery.words`. None unless asked for.
+            min_relevance: In [0, 1], see `tmcir.gallery.relevance`; other photos are not returned.
+            words: Columns whose words count in the ranking, too, see `tmcir.gallery.words`.
 
         Raises:
             UnknownItemError: An id is not in the gallery.
-            TMCIRError: The query is empty or out of range, the filter cannot be read, or there is
-                no such gallery.
+            TMCIRError: The query or the filter is not valid, or there is no such gallery.
             ImageError: The image cannot be read.
         """
-        if isinstance(more_like, str) or isinstance(less_like, str):
-            raise TMCIRError("more_like and less_like take lists of ids, not one text")
-        if isinstance(words, str):
-            raise TMCIRError("words takes a list of columns, not one text")
-        query = Query(
-            image=image,
-            item=item,
-            text=text or "",
-            balance=balance,
-            more_like=tuple(more_like),
-            less_like=tuple(less_like),
-            terms=tuple(map(Term.of, terms)),
-        )
+        if any(isinstance(given, str) for given in (more_like, less_like, words)):
+            raise TMCIRError("more_like, less_like and words take lists, not one text")
+        examples = tuple(more_like), tuple(less_like)
+        query = Query(image, item, text or "", balance, *examples, tuple(map(Term.of, terms)))
         query.check()
         check_page(k, offset)
         check_relevance(min_relevance)

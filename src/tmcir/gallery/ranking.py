@@ -1,4 +1,4 @@
-"""The order of a gallery's photos for a query, as deep as it is asked for."""
+"""Rankings of a gallery's photos for a query, of any depth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tmcir.gallery.stores.base import Neighbours, Store
 
-#: The first photos of a ranking, at most so many; more photos begin with the same ones.
+#: Maps a number to at most that many first photos of a ranking; a longer one begins with them.
 Ranking = Callable[[int], Neighbours]
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tmcir.core.errors import TMCIRError
 from tmcir.gallery.stores.base import Store
 
-#: Most photos that the mean and the spread of a gallery are computed from.
+#: Maximum number of photos for the mean and the spread of a gallery.
 SAMPLE = 2_000
 #: Relevance below which results are called weak.
 WEAK = 0.05
@@ -34,7 +34,7 @@ _MINIMUM_SPREAD = 1e-6  # of photos that are all the same
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What relevance compares with: the photos of a gallery as a whole.
+    """Mean and spread of a gallery, which relevance is relative to.
 
     Attributes:
         mean: float64 [D], m.

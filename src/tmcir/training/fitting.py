@@ -55,8 +55,7 @@ def train_stage(
     """
     model.to(accelerator.device)
     model.composer.requires_grad_(stage.trains_method)
-    groups = parameter_groups(model, settings)
-    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
+    optimiser = torch.optim.AdamW(parameter_groups(model, settings), betas=(0.9, 0.98), eps=1e-6)
     steps_per_epoch = _steps_per_epoch(stage, settings)
     reads_tokens = stage.trains_method and model.composer.reads_tokens
     images = _images(stage, settings, store, accelerator, seed, reads_tokens)

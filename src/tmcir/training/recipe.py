@@ -184,7 +184,7 @@ class StageSettings(OptimiserSettings):
     patience: int | None = Field(
         default=None,
         ge=1,
-        description="Stop after so many validations without a better score; none: never.",
+        description="Stop after this many validations without a better score; none: never.",
     )
 
     @model_validator(mode="after")

@@ -41,7 +41,7 @@ class EncodedPhotos:
         self._texts = EncodedTexts(model.encoder, _TEXT_MEMORY, reads_tokens, model.device)
 
     def by(self, model: TMCIR) -> EncodedPhotos:
-        """Return the same photos for another model, encoded anew only where its towers differ."""
+        """Return the same photos for another model, encoded again only where its towers differ."""
         known = self._others.get(id(model))
         if known is None:
             known = self._others[id(model)] = EncodedPhotos(model, self._folder)

@@ -1,4 +1,4 @@
-"""What tuning gained on held-out photos: before, after, and untrained ways to compose."""
+"""Figures on held-out photos: before, after, and untrained composers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a photo can show: a linear probe reads each column off the features of frozen towers.
+"""Which columns photos show: a linear probe predicts each from the features of frozen towers.
 
 Letters used in shapes: N photos, W width of the features, V values, F folds.
 """
@@ -38,8 +38,8 @@ class Reading:
         accuracy: Share of the photos whose value the probe says.
         majority: Share of the photos that have the most frequent value.
         photos: Number of photos.
-        told_apart: Of two photos that are alike in all other columns, how often the probe says
-            which of them has which value: a half by chance. None where there are no such pairs.
+        told_apart: Share of pairs of photos, alike in all other columns, in which the probe gives
+            the two values to the right photos; random scores give 0.5. None without pairs.
         pairs: Number of such pairs.
     """
 

@@ -1,4 +1,4 @@
-"""What a tuning made."""
+"""The result of a tuning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tmcir.models.tmcir import TMCIR
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What `tune` made.
+    """The result of `tune`.
 
     Attributes:
         output: The model directory: the tuned model, or the start model where tuning did not help.

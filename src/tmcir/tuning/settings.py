@@ -1,4 +1,4 @@
-"""What `tmcir tune` is asked for, and the training recipe that follows from it."""
+"""Settings of `tmcir tune`, and the training recipe made of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which columns of a table are attributes that queries can change, which are captions, and why."""
+"""Choosing the columns of a table: attributes that queries change, captions, and the rest."""
 
 from __future__ import annotations
 
@@ -168,10 +168,10 @@ def choose_columns(columns: Sequence[Column], asked: Collection[str] | None) -> 
             column = names[name.casefold()]
             if column.reason:
                 raise TMCIRError(f"column {column.name!r} cannot be used: {column.reason}")
-        wanted = {name.casefold() for name in asked}
+        chosen = {name.casefold() for name in asked}
         return [
             column
-            if column.reason or column.name.casefold() in wanted
+            if column.reason or column.name.casefold() in chosen
             else replace(column, reason="not among --columns")
             for column in columns
         ]

@@ -1,4 +1,4 @@
-"""Pairs of photos that differ as a text asks, and every photo that answers the text.
+"""Pairs of photos that differ as a text asks, and all right answers to the text.
 
 Letters used in shapes: N photos, C taken columns.
 """

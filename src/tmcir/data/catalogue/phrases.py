@@ -1,4 +1,4 @@
-"""What people say to change one attribute, two, or to get rid of one; their own words by YAML.
+"""Forms of texts that change one attribute or two, or exclude a value; your own by YAML.
 
 In every form ``{new}`` and ``{old}`` stand for values, ``{column}`` for the column's name, and
 ``{kind}`` for the kind of thing in the reference.
@@ -233,8 +233,8 @@ def read_phrases(path: str | Path) -> Phrases:
         not: ["nicht {old}"]
         two: ["{first} und {second}"]
 
-    What it gives replaces what this package has; what it leaves out stays, except that ``general``
-    replaces the forms of columns with a known meaning, too, because these are English.
+    Its forms replace those of this package; all others stay. ``general`` also replaces the forms of
+    columns with a known meaning, because these are English.
 
     Raises:
         TMCIRError: The file is missing, is no such YAML, or a form has an unknown field.

@@ -1,4 +1,4 @@
-"""Which products are for training, validation and test: by a hash, near-duplicates together."""
+"""Splitting products into training, validation and test by a hash, near-duplicates together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tmcir.core.images import read_image
 from tmcir.runs.prefetch import prefetch
 
 SPLITS = ("train", "val", "test")
-#: Minimum correlation of two photos' pixels at 16 x 16 that show the same: resized and recompressed
+#: Minimum correlation at 16 x 16 pixels of near-duplicates: resized and recompressed
 #: copies reach 0.998, other products in the same pose stay below 0.996.
 SAME_PIXELS = 0.997
 
@@ -36,7 +36,7 @@ def split_of(product: str) -> str:
 def splits_of(root: Path, names: Sequence[str], products: Sequence[str]) -> dict[str, str]:
     """Return the split of each photo, those of near-duplicates equal.
 
-    Photos are compared once: what was found is kept in the folder of caches, until a file changes.
+    Photos are compared once: the result is cached until a file changes.
 
     Args:
         root: Folder of the photos.

@@ -70,8 +70,8 @@ class DualSettings(Settings):
     regions: int = Field(
         default=1,
         ge=1,
-        description="With pooling mean-max: the means over so many rows and columns of regions"
-        " are read, too; 1: none.",
+        description="With pooling mean-max: also the means over this many rows and columns of"
+        " regions; 1: none.",
     )
     noise: float = Field(
         default=0.0,
