@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--columns", default="productDisplayName", help="such as title,brand")
     parser.add_argument("--queries", type=int, default=300, help="of each kind")
-    parser.add_argument("--count", type=int, help="measure the time in so many drawn rows")
+    parser.add_argument("--count", type=int, help="measure the time in this many drawn rows")
     arguments = parser.parse_args()
     if arguments.count:
         measure_time(arguments.count, 50)

@@ -1,7 +1,7 @@
 """An explanation as a person sees it: overlays on the picture, lines of text, a page.
 
-Everything here needs only an ``Explanation`` and its picture: the command line, a page of results
-and a service show the same.
+Everything here needs only an ``Explanation`` and its picture, so that the command line, a page of
+results and a service agree.
 """
 
 from __future__ import annotations
