@@ -404,9 +404,11 @@ def test_names_stay_on_one_line(tmp_path: Path) -> None:
 
 def test_no_warning_leaks_and_none_of_other_modules_is_hidden(tmp_path: Path) -> None:
     large = save(Image.new("1", (9_500, 9_500)), tmp_path / "a.png")  # Pillow warns from 89 MP
-    assert read_image(large, 100).mode == "RGB"
-    with pytest.raises(UserWarning, match="mine"):
-        warnings.warn("mine", UserWarning, stacklevel=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(large, 100).mode == "RGB"
+        with pytest.raises(UserWarning, match="mine"):
+            warnings.warn("mine", UserWarning, stacklevel=1)
 
 
 def test_threads_read_at_the_same_time(tmp_path: Path) -> None:

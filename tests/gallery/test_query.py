@@ -160,7 +160,7 @@ def test_examples_by_hand(gallery: Gallery) -> None:
         ({"text": "x", "more_like": ["../photos/001.png"]}, "no photo"),
         ({"image": "a.png", "item": "001.png"}, "not both"),
         ({"less_like": ["001.png"]}, "needs something to start from"),
-        ({"text": "x", "more_like": "001.png"}, "lists of ids"),
+        ({"text": "x", "more_like": "001.png"}, "take lists, not one text"),
         ({"text": "x", "more_like": ["001.png"] * 33}, "at most 32"),
         ({"text": "x", "offset": -1}, "offset, the results to skip, must not be negative"),
     ],

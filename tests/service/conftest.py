@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import threading
 import time
@@ -24,6 +26,9 @@ from tmcir.gallery import Gallery
 from tmcir.service import ServiceSettings, create_app
 from tmcir.service.server import server_config
 
+CHROMIUM = (
+    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+)
 COLOURS = ("Red", "Navy Blue", "O'Green")
 
 
@@ -102,3 +107,17 @@ def error_code(response: Any) -> str:
     assert set(body) == {"error"} and set(body["error"]) == {"code", "message"}
     assert response.headers["content-type"] == "application/json"
     return str(body["error"]["code"])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; skips where playwright or the browser is not installed."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if CHROMIUM is None:
+        pytest.skip("needs a browser: chromium")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic"]
+        )
+        yield chromium
+        chromium.close()

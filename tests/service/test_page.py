@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,10 @@ import pytest
 from PIL import Image
 
 from tests.gallery.fake import WORDS
-from tests.service.conftest import Server, make_gallery, make_table
+from tests.service.conftest import CHROMIUM, Server, make_gallery, make_table
 from tmcir.gallery import Gallery
 from tmcir.gallery.query import WITHOUT_WEIGHT
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = (
-    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: chromium"),
@@ -42,16 +36,6 @@ def address(large_gallery: Gallery) -> Iterator[str]:
     server = Server(large_gallery)
     yield server.start()
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

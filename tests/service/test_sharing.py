@@ -12,8 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.service.conftest import Server, error_code
-from tests.service.test_page import CHROMIUM, browser  # noqa: F401 - a fixture
+from tests.service.conftest import CHROMIUM, Server, error_code
 from tmcir.gallery import Gallery
 from tmcir.service.signing import SIGNED_SECONDS, Signer
 
@@ -136,7 +135,7 @@ for (const hit of (await answer.json()).hits) {
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: chromium")
 def test_a_shops_own_page_shows_thumbnails_of_a_service_with_keys(
-    browser: Any,  # noqa: F811
+    browser: Any,
     gallery: Gallery,
     shop_page: tuple[str, Path],
 ) -> None:

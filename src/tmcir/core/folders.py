@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -149,7 +150,9 @@ class _Scan:
     def _take_link(self, path: Path) -> None:
         try:
             target = path.resolve(strict=True)
-        except (FileNotFoundError, RuntimeError):  # dangling, or a circle of links
+        except (OSError, RuntimeError) as error:  # a circle of links; before Python 3.13 the latter
+            if isinstance(error, OSError) and error.errno not in (errno.ENOENT, errno.ELOOP):
+                raise
             self.skipped["link that leads nowhere"] += 1
             return
         if target.is_dir():
