@@ -2,13 +2,14 @@
 
 Usage: python docs/picture.py [--model mini] [--folder runs/quickstart]
 
-The queries are fixed below, whatever the model makes of them.
+The queries are the first of each kind of change in the catalogue, whatever the model makes of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import textwrap
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -18,14 +19,10 @@ from tmcir.core.images import read_image
 from tmcir.rendered.catalogue import RenderedCatalogue
 
 PICTURE = Path(__file__).parent / "images" / "results.png"
-#: Item of the quickstart's test garments, and what should be different.
-QUERIES = (
-    ("test-000247", "in red"),
-    ("test-000613", "the same in navy"),
-    ("test-000369", "in green"),
-)
+#: Kinds of change, one query each: the first of the quickstart's test garments.
+KINDS = ("colour", "sleeve", "trim")
 RESULTS = 5
-SIDE, GAP, TEXT = 132, 8, 168  # pixels
+SIDE, GAP, TEXT = 132, 8, 210  # pixels
 INK, LINE, GROUND = "#1b1f24", "#b9c0c8", "#ffffff"
 
 
@@ -35,13 +32,14 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--folder", type=Path, default=Path("runs/quickstart"))
     options = parser.parse_args()
-    catalogue = RenderedCatalogue(options.folder / "catalogue", "test", items=1000, queries=0)
+    catalogue = RenderedCatalogue(options.folder / "catalogue", "test", items=1000, queries=600)
     catalogue.draw()
     names = catalogue.tasks()[0].gallery
+    queries = [next(one for one in catalogue.triplets if one.kind == kind) for kind in KINDS]
     with tempfile.TemporaryDirectory() as folder:
         gallery = tmcir.Gallery.open(Path(folder) / "gallery", options.model)
         gallery.add([catalogue.image_path(name) for name in names])
-        rows = [_row(gallery, catalogue.image_path(name), text) for name, text in QUERIES]
+        rows = [_row(gallery, catalogue.image_path(one.reference), one.text) for one in queries]
     width = rows[0].width
     picture = Image.new("RGB", (width, len(rows) * (SIDE + GAP) - GAP), GROUND)
     for place, row in enumerate(rows):
@@ -60,7 +58,8 @@ def _row(gallery: tmcir.Gallery, reference: Path, text: str) -> Image.Image:
     draw = ImageDraw.Draw(row)
     font = ImageFont.load_default(17)
     middle = SIDE + TEXT // 2
-    draw.text((middle, SIDE // 2 - 10), f"“{text}”", INK, font, anchor="ms")
+    wrapped = textwrap.fill(f"“{text}”", 24)
+    draw.text((middle, SIDE // 2 - 6), wrapped, INK, font, anchor="md", align="center")
     draw.line((SIDE + 24, SIDE // 2 + 8, SIDE + TEXT - 24, SIDE // 2 + 8), LINE, 2)
     tip = (SIDE + TEXT - 20, SIDE // 2 + 8)
     draw.polygon([tip, (tip[0] - 9, tip[1] - 6), (tip[0] - 9, tip[1] + 6)], LINE)
