@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import tmcir
 from tests.commands import run
@@ -16,6 +17,7 @@ from tmcir.core.errors import TMCIRError
 from tmcir.evaluation import Metric
 from tmcir.models import TMCIR
 from tmcir.tuning import job
+from tmcir.tuning.features import EncodedPhotos
 from tmcir.tuning.figures import Comparison
 from tmcir.tuning.result import Tuned
 
@@ -213,3 +215,13 @@ def test_a_mistake_is_one_line(
     error = capsys.readouterr().err.strip()
     assert message in error
     assert "\n" not in error
+
+
+def test_cached_photos_and_texts_give_the_queries_of_the_model(
+    shop: tuple[Path, Path], start: Path, tmp_path: Path
+) -> None:
+    model = tmcir.load(start)
+    photos = EncodedPhotos(model, tmp_path)
+    files, texts = sorted(shop[0].iterdir())[:3], ["in red", "", "as jeans"]
+    found = model.fuse(photos.features(files), photos.read(texts))
+    torch.testing.assert_close(found, model.compose(files, texts), atol=1e-3, rtol=0)

@@ -231,8 +231,13 @@ class TMCIR(
         shift = torch.as_tensor(checked_balance(balance))
         with self._inference():
             query = self.forward(image, text).query
-            query = query.where(text.mask.any(dim=1, keepdim=True), image.pooled)
+            # the mask says nothing where tokens were not kept
+            said = text.mask.any(dim=1) if text.source is None else self._has_content(text.source)
+            query = query.where(said[:, None], image.pooled)
             return balanced(query, image.pooled, text.pooled, shift)
+
+    def _has_content(self, tokens: TextTokens) -> Tensor:
+        return self.encoder.has_content(tokens).to(self.device)
 
     def forward(self, image: ImageFeatures, text: TextFeatures) -> Composition:
         """Compose queries from features of both towers, with gradients."""
