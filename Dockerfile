@@ -1,15 +1,10 @@
 # The service in a container: docker build -t tmcir . && docker run --rm tmcir --help
 #
-# The usual build of torch brings several gigabytes for GPUs. For a machine without one, point
-# TORCH_INDEX at the index of CPU builds that torch's own site names:
-#   docker build --build-arg TORCH_INDEX=ADDRESS -t tmcir .
+# It runs models by their graphs (`tmcir export`), without torch.
 FROM python:3.11-slim AS build
 
-ARG TORCH_INDEX=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/tmcir
-# torch in a layer of its own: it is the largest part and changes the least
-RUN /opt/tmcir/bin/pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch==2.13.0
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY src src

@@ -102,7 +102,7 @@ def test_doctor_as_json_lists_the_packages_of_every_extra(
     report = json.loads(capsys.readouterr().out)
     extras = {"train", "generate", "benchmark", "serve", "milvus"}
     assert {"search", *extras} <= set(report["packages"])
-    assert report["packages"]["search"]["torch"] == version("torch")
+    assert report["packages"]["search"]["onnxruntime"] == version("onnxruntime")
 
 
 def test_doctor_names_what_a_bug_report_needs(capsys: pytest.CaptureFixture[str]) -> None:

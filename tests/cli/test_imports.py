@@ -115,6 +115,25 @@ def test_searching_and_measuring_work_without_the_extra_for_training() -> None:
     assert found.stdout == "[]\n"
 
 
+@pytest.mark.slow
+def test_commands_work_without_torch_or_say_what_brings_it(shop: Path) -> None:
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('torch', 'transformers', 'safetensors',"
+        " 'huggingface_hub'))); from tmcir.cli import main; main()"
+    )
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", script, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    found = run("search", str(shop / "shop"), "--text", "in blue", "-k", "2")
+    assert found.returncode == 0 and len(found.stdout.splitlines()) == 2
+    assert "torch is not installed" in run("doctor").stdout
+    found = run("search", str(shop / "shop"), "--text", "in blue", "--runtime", "torch")
+    assert found.returncode == 2 and "torch is not installed: `" in found.stderr
+    assert len(found.stderr.splitlines()) == 1
+
+
 def test_importing_the_package_loads_no_model_library() -> None:
     script = "import sys, tmcir; print('torch' in sys.modules, 'transformers' in sys.modules)"
     found = subprocess.run(
