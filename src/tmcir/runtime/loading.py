@@ -75,7 +75,7 @@ def load(
     if find_spec("torch") is None or find_spec("transformers") is None:
         command = install_command("torch")
         raise TMCIRError(
-            f"{source}: torch is not installed: `{command}` brings it"
+            f"{source}: torch is not installed: `{command}` brings it; runtime onnx needs none"
             if found is None
             else f"{found}; or `{command}` brings torch, which needs no graphs"
         )
