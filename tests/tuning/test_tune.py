@@ -186,11 +186,12 @@ def test_broken_photos_are_skipped_and_named(
 ) -> None:
     photos = tmp_path / "photos"
     shutil.copytree(shop[0], photos)
-    for name in ("p0001.png", "p0002.png"):
-        (photos / name).write_bytes(b"no photo")
+    for number in range(1, 13):  # of all splits
+        (photos / f"p{number:04d}.png").write_bytes(b"no photo")
     lines = Lines()
     tmcir.tune(photos, shop[1], output=tmp_path / "out", model=start, epochs=2, console=lines)
     assert "p0001.png: it cannot be read as a photo" in lines.text
+    assert "skipped 7 more photos" in lines.text
 
 
 @pytest.mark.parametrize(

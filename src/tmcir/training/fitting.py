@@ -115,7 +115,7 @@ def checkpoint_gradients(model: TMCIR, enabled: bool) -> None:
         name = "activation_checkpointing" if new else "gradient_checkpointing"
         if enabled:
             getattr(module, f"{name}_enable")({"use_reentrant": False})
-        elif module.is_gradient_checkpointing:
+        elif getattr(module, f"is_{name}"):
             getattr(module, f"{name}_disable")()
 
 

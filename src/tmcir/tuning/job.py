@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -70,6 +70,7 @@ class _Tuning:
     settings: TuneSettings
     console: Console
     left_out: dict[str, str] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
 
     def run(self) -> Tuned:
         """Run all steps."""
@@ -85,7 +86,10 @@ class _Tuning:
 
     def open(self, split: str, columns: Sequence[str] | None) -> Catalogue:
         """Open a split of the catalogue."""
-        return Catalogue(self.settings.photos, split, **self.settings.options(columns))
+        return Catalogue(self.settings.photos, split, **self._options(columns))
+
+    def _options(self, columns: Sequence[str] | None) -> dict[str, Any]:
+        return self.settings.options(columns, self.broken)
 
     def read(self) -> Catalogue:
         """Read the table, and print what it holds."""
@@ -115,6 +119,7 @@ class _Tuning:
         self.console.print(f"2/5  encoding {len(names):,} photos, each once")
         with self.console.progress("encoding photos") as progress:
             broken = photos.encode([catalogue.root / name for name in names], progress)
+        self.broken = sorted(path.relative_to(catalogue.root).as_posix() for path in broken)
         for path in broken[:5]:
             self.console.print(f"     skipped {path}: it cannot be read as a photo")
         if len(broken) > 5:
@@ -173,7 +178,7 @@ class _Tuning:
                 f"{self.settings.metadata}: no two training photos differ in one of"
                 f" {', '.join(columns)} and are alike in the rest"
             )
-        recipe = self.settings.recipe(columns, samples, _is_trained(before))
+        recipe = self.settings.recipe(self._options(columns), samples, _is_trained(before))
         what = "heads and towers" if self.settings.full else "heads over frozen towers"
         self.console.print(f"4/5  training {what} on {samples:,} queries an epoch")
 

@@ -76,8 +76,10 @@ class TuneSettings:
         """The folder of the run."""
         return self.output / WORK
 
-    def options(self, columns: Sequence[str] | None = None) -> dict[str, Any]:
-        """Return the options of the dataset ``catalogue``, with these columns."""
+    def options(
+        self, columns: Sequence[str] | None = None, skip: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Return the options of the dataset ``catalogue``, with these columns, without photos."""
         own = self.columns if columns is None else columns
         options: dict[str, Any] = {
             "metadata": str(self.metadata.absolute()),
@@ -86,15 +88,16 @@ class TuneSettings:
             "group": self.group,
             "bins": dict(self.bins) or None,
             "phrases": None if self.phrases is None else str(self.phrases.absolute()),
+            "skip": list(skip) or None,
             "seed": self.seed,
         }
         return {name: value for name, value in options.items() if value is not None}
 
-    def recipe(self, columns: Sequence[str], samples: int, has_method: bool) -> Recipe:
+    def recipe(self, options: dict[str, Any], samples: int, has_method: bool) -> Recipe:
         """Return the recipe of the training.
 
         Args:
-            columns: Columns that queries change.
+            options: Of the dataset.
             samples: Training triplets of an epoch.
             has_method: Whether the model composes by a trained method of its own.
         """
@@ -112,8 +115,7 @@ class TuneSettings:
                 "dataset": {
                     "name": "catalogue",
                     "root": self.photos.absolute(),
-                    "options": {**self.options(columns), "queries": _VALIDATION_QUERIES},
-                    "skip_broken": True,
+                    "options": {**options, "queries": _VALIDATION_QUERIES},
                 },
                 "model": {"source": self.model, **({} if has_method else {"method": _METHOD})},
                 "stages": {

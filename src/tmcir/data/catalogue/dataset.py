@@ -43,6 +43,7 @@ class Catalogue(Dataset):
         group: Column that is the same for all photos of one product.
         bins: Steps by column of numbers, such as ``{price: 4}``.
         phrases: YAML file with forms of texts, see ``read_phrases``.
+        skip: Photos to leave out, such as broken ones.
         queries: Maximum number of queries of ``val`` and ``test``.
         seed: Fixes pairs and texts.
 
@@ -64,6 +65,7 @@ class Catalogue(Dataset):
         group: str | None = None,
         bins: Mapping[str, int] | None = None,
         phrases: str | Path | None = None,
+        skip: Sequence[str] = (),
         queries: int = QUERIES,
         seed: int = 0,
     ) -> None:
@@ -87,9 +89,10 @@ class Catalogue(Dataset):
             if name.casefold() not in skipped:
                 raise unknown_choice("column to skip", name, [one.name for one in found.taken])
         left_out = {name.casefold() for name in skip_columns}
-        self.products = found.without(
+        found = found.without(
             {one.name: "skipped" for one in found.taken if one.name.casefold() in left_out}
         )
+        self.products = found.without_photos(skip)
         own = Phrases() if phrases is None else read_phrases(expand_user(phrases))
         self._texts = Texts(self.products.taken, own)
         self._asked: dict[str, tuple[Change, ...]] = {}

@@ -58,6 +58,15 @@ class Products:
         """The columns that queries change, in the order of ``Item.values``."""
         return tuple(column for column in self.columns if column.taken)
 
+    def without_photos(self, names: Collection[str]) -> Products:
+        """Return the same without some photos."""
+        left_out = frozenset(names)
+        return replace(
+            self,
+            items=tuple(item for item in self.items if item.name not in left_out),
+            others=tuple(name for name in self.others if name not in left_out),
+        )
+
     def without(self, reasons: Mapping[str, str]) -> Products:
         """Return the same without some columns, given with the reason of each."""
         kept = [place for place, column in enumerate(self.taken) if column.name not in reasons]
