@@ -68,6 +68,12 @@ def name_photo(case: Any, name: str) -> None:
         if isinstance(turn, dict):
             turn.update({key: name for key in turn if key == "item"})
             turn.update({key: [name] for key in turn if key in ("more_like", "less_like")})
+            terms = turn.get("terms")
+            for term in terms if isinstance(terms, list) else []:
+                if isinstance(term, dict) and term.get("item"):
+                    term["item"] = name
+    if isinstance(case.body, dict) and case.body.get("words"):
+        case.body["words"] = ["id"]
 
 
 def hostile_images(address: str, count: int, statuses: Counter[str]) -> None:

@@ -8,9 +8,9 @@ relevance of a photo v for a query q is
 where m is the mean of the gallery's vectors, so that q.m is the score of a photo that has nothing
 to do with the query, and s is the spread of the gallery: the root mean square, over its photos p,
 of the standard deviation of p.v over all v. Both come from a sample of at most `SAMPLE` photos,
-always the same ones. STEEPNESS and OFFSET were fitted once, with the shipped model on validation
-queries whose answers are known (`measurements/relevance.py`): about half of the photos with
-relevance 0.5 are right.
+always the same ones. STEEPNESS and OFFSET were fitted once, with the shipped model on queries whose
+answers are known and queries without answers (`measurements/relevance.py --fit`): about half of the
+photos with relevance 0.5 are right.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tmcir.gallery.stores.base import Store
 SAMPLE = 2_000
 #: Relevance below which results are called weak.
 WEAK = 0.05
-STEEPNESS, OFFSET = 3.0, 11.7
+STEEPNESS, OFFSET = 2.7, 10.4
 _MINIMUM_SPREAD = 1e-6  # of photos that are all the same
 
 
