@@ -65,6 +65,6 @@ def test_chance_and_the_most_frequent_value_are_not(
 
 def test_figures_are_named(readings: dict[str, Reading]) -> None:
     reading = Reading("price", 0.46, 0.45, 200)
-    assert reading.figure == "46%, most frequent 45%"
+    assert reading.figure == "right 46%, most frequent value 45%"
     assert not reading.readable
-    assert "of pairs" in readings["season"].figure
+    assert "look-alikes told apart" in readings["season"].figure

@@ -66,10 +66,10 @@ class Reading:
     @property
     def figure(self) -> str:
         """The figures in a few words."""
-        text = f"{100 * self.accuracy:.0f}%, most frequent {100 * self.majority:.0f}%"
+        text = f"right {100 * self.accuracy:.0f}%, most frequent value {100 * self.majority:.0f}%"
         if self.told_apart is None or self.pairs < _MINIMUM_PAIRS:
             return text
-        return f"{text}; {100 * self.told_apart:.0f}% of pairs"
+        return f"{text}, look-alikes told apart {100 * self.told_apart:.0f}%"
 
     @property
     def skill(self) -> float:
