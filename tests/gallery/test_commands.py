@@ -41,7 +41,10 @@ def test_index_reports(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 row names no photo here: '77'" in err
 
 
-def test_search_prints_ranks(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_search_prints_ranks(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tmcir.gallery.relevance.OFFSET", 20.0)  # nothing is close
     capsys.readouterr()
     assert run("search", "shop", "--image", "photos/001.png", "-k", "3") == 0
     out, err = capsys.readouterr()

@@ -140,7 +140,7 @@ def test_columns_that_hold_no_words_are_errors(
 ) -> None:
     with pytest.raises(TMCIRError, match=problem):
         shop.search(text="x", words=columns)
-    with pytest.raises(TMCIRError, match="takes a list of columns"):
+    with pytest.raises(TMCIRError, match="words take lists"):
         shop.search(text="x", words="title")
 
 
