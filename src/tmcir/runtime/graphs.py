@@ -1,4 +1,4 @@
-"""What is exported: three modules whose inputs and outputs are plain tensors.
+"""The exported graphs: three modules with plain tensors as inputs and outputs.
 
 Letters used in shapes: N samples, P patch tokens, L text tokens, T tokens with special ones, D
 joint embedding size, S image side.

@@ -1,4 +1,4 @@
-"""Finding a model by the name that a person gives, for either runtime."""
+"""Loading a model by its name, folder or hub id, for either runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model directory says of its graphs: what they are, and which files they were made of."""
+"""`graphs.json` of a model directory: its graphs, and hashes of the files they depend on."""
 
 from __future__ import annotations
 

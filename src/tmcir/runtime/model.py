@@ -1,4 +1,4 @@
-"""A model whose towers and fusion are graphs: it searches as ``TMCIR`` does, without torch.
+"""A model over exported graphs, with the search interface of ``TMCIR``, without torch.
 
 Letters used in shapes: N samples, P patch tokens, L text tokens, T tokens with special ones, D
 joint embedding size, S image side.

@@ -1,4 +1,4 @@
-"""Texts to token ids without transformers: the model directory's own tokenizer.json.
+"""Tokenising without transformers, by the model directory's own tokenizer.json.
 
 Letters used in shapes: N texts, T tokens of the longest text with special ones.
 """
