@@ -49,7 +49,7 @@ class SiglipEncoder(PublishedEncoder):
         preprocessor: ImagePreprocessor,
     ) -> None:
         super().__init__(tokenizer, preprocessor)
-        if not siglip.config.vision_config.vision_use_head:
+        if not getattr(siglip.config.vision_config, "vision_use_head", True):
             raise TMCIRError("this SigLIP has no attention pooling, and so no image embedding")
         self.siglip = siglip
         self.siglip.logit_bias = None  # of the sigmoid loss; a softmax does not see it
