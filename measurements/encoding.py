@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import CLIPModel as SentenceClip
+from sentence_transformers.base.modules import Transformer
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -39,11 +39,12 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, help="folder of JPEGs")
     parser.add_argument("--count", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--layers", type=int, default=12, help="fewer: to try this script")
     options = parser.parse_args()
     photos = sorted(options.photos.glob("*.jpg"))[: options.count]
     texts = [f"{TEXTS[number % len(TEXTS)]} {number}" for number in range(options.count)]
     with tempfile.TemporaryDirectory() as temporary:
-        folder = save_clip(Path(temporary) / "clip")
+        folder = save_clip(Path(temporary) / "clip", options.layers)
         export(folder, folder.with_name("graphs"))
         rows = runners(folder)
         base: tuple[float, float] | None = None
@@ -73,7 +74,7 @@ def runners(
     plain = CLIPModel.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     processor = CLIPImageProcessorPil.from_pretrained(folder)
-    sentence = SentenceTransformer(modules=[SentenceClip(str(folder))], device="cpu")
+    sentence = SentenceTransformer(modules=[Transformer(str(folder))], device="cpu")
     ours, graphs = tmcir.load(folder), tmcir.load(folder.with_name("graphs"), runtime="onnx")
 
     @torch.inference_mode()
@@ -120,15 +121,17 @@ def normalised(output: object) -> np.ndarray:
     return found
 
 
-def save_clip(folder: Path) -> Path:
+def save_clip(folder: Path, layers: int = 12) -> Path:
     """Write a CLIP ViT-B/32 of random weights."""
     tokenizer = train_tokenizer([*TEXTS, "0 1 2 3 4 5 6 7 8 9"], 600, 77)
     config = CLIPConfig(
         text_config={
             "vocab_size": 49408,
+            "num_hidden_layers": layers,
             "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
-        }
+        },
+        vision_config={"num_hidden_layers": layers},
     )
     torch.manual_seed(0)
     CLIPModel(config).save_pretrained(folder)
