@@ -67,4 +67,4 @@ def test_figures_are_named(readings: dict[str, Reading]) -> None:
     reading = Reading("price", 0.46, 0.45, 200)
     assert reading.figure == "right 46%, most frequent value 45%"
     assert not reading.readable
-    assert "look-alikes told apart" in readings["season"].figure
+    assert "look-alikes distinguished" in readings["season"].figure

@@ -69,7 +69,7 @@ class Reading:
         text = f"right {100 * self.accuracy:.0f}%, most frequent value {100 * self.majority:.0f}%"
         if self.told_apart is None or self.pairs < _MINIMUM_PAIRS:
             return text
-        return f"{text}, look-alikes told apart {100 * self.told_apart:.0f}%"
+        return f"{text}, look-alikes distinguished {100 * self.told_apart:.0f}%"
 
     @property
     def skill(self) -> float:
