@@ -141,7 +141,9 @@ def identity(model: TMCIR) -> str:
     """
     encoder = model.encoder
     towers = {"family": encoder.family, **encoder.embedding_settings()}
-    method = {"name": model.method, **model.settings}
+    # Without defaults, so that a gallery outlives new settings of a later version, too.
+    settings = type(model.composer).Settings.model_validate(model.settings)
+    method = {"name": model.method, **settings.model_dump(mode="json", exclude_defaults=True)}
     described = json.dumps([towers, encoder.preprocessor.to_dict(), method], sort_keys=True)
     digest = hashlib.blake2b(described.encode(), digest_size=16)
     for key, value in sorted(model.state_dict().items()):

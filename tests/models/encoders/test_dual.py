@@ -79,6 +79,7 @@ def test_any_image_model_and_any_text_model_make_an_encoder(
     model.save_pretrained(tmp_path / "model")
     loaded = tmcir.load(tmp_path / "model", device="cpu")
     assert loaded.identity == model.identity
+    assert "_name_or_path" not in (tmp_path / "model" / "config.json").read_text()
     assert torch.equal(loaded.compose(photos, TEXTS), model.compose(photos, TEXTS))
     assert model.compose(photos, TEXTS).norm(dim=1).allclose(torch.ones(5))
     explanation = loaded.explain(photos[0], "red jeans")

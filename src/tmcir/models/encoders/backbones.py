@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from tmcir.core.errors import TMCIRError, first_line
-from tmcir.models.encoders.base import stable_settings
+from tmcir.models.encoders.base import saved_config, stable_settings
 from tmcir.models.encoders.efficientnet import (
     MEAN,
     STD,
@@ -135,7 +135,7 @@ class TransformersBackbone(ImageBackbone):
 
     def config(self) -> dict[str, Any]:
         """Return the configuration of the model."""
-        return {"kind": "transformers", "levels": self.levels, "config": self.net.config.to_dict()}
+        return {"kind": "transformers", "levels": self.levels, "config": saved_config(self.net.config)}
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that features depend on."""

@@ -399,6 +399,18 @@ _VOLATILE = {
 }
 
 
+def saved_config(config: Any) -> dict[str, Any]:
+    """Return a transformers configuration as a model directory holds it: no path of this machine."""
+    content: dict[str, Any] = config.to_dict()
+    return {
+        key: {name: value for name, value in part.items() if name != "_name_or_path"}
+        if isinstance(part, dict)
+        else part
+        for key, part in content.items()
+        if key != "_name_or_path"
+    }
+
+
 def stable_settings(config: Any) -> Any:
     """Return a transformers configuration without defaults and the library's own entries."""
     content = config.to_diff_dict() if hasattr(config, "to_diff_dict") else config

@@ -23,7 +23,7 @@ from tmcir.models.encoders.backbones import (
     load_backbone,
     without_pooler,
 )
-from tmcir.models.encoders.base import Encoder, stable_settings
+from tmcir.models.encoders.base import Encoder, saved_config, stable_settings
 from tmcir.models.encoders.heads import ImageHead, Pooling, TextHead
 from tmcir.models.encoders.packages import package_folder
 from tmcir.models.encoders.pretrained import load_tokenizer, load_weights
@@ -189,7 +189,7 @@ class DualEncoder(Encoder):
         """Return the configurations of both parts and the shape of the heads."""
         return {
             "image": self.image.config(),
-            "text": self.text.config.to_dict(),
+            "text": saved_config(self.text.config),
             "settings": self.settings.model_dump(mode="json"),
         }
 
@@ -198,7 +198,9 @@ class DualEncoder(Encoder):
         return {
             "image": self.image.settings(),
             "text": [self.text.config.model_type, stable_settings(self.text.config)],
-            "settings": self.settings.model_dump(mode="json", exclude=_TRAINING_ONLY),
+            "settings": self.settings.model_dump(
+                mode="json", exclude=_TRAINING_ONLY, exclude_defaults=True
+            ),
         }
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from tmcir.models.encoders.base import Encoder, divisible, stable_settings
+from tmcir.models.encoders.base import Encoder, divisible, saved_config, stable_settings
 from tmcir.models.encoders.pretrained import load_preprocessing, load_tokenizer, load_weights
 from tmcir.models.preprocessing import ImagePreprocessor
 
@@ -44,7 +44,7 @@ class PublishedEncoder(Encoder):
 
     def config(self) -> dict[str, Any]:
         """Return the configuration of the model."""
-        return {self.attribute: self._config.to_dict()}
+        return {self.attribute: saved_config(self._config)}
 
     def embedding_settings(self) -> dict[str, Any]:
         """Return the settings that embeddings depend on."""
