@@ -135,7 +135,8 @@ class TransformersBackbone(ImageBackbone):
 
     def config(self) -> dict[str, Any]:
         """Return the configuration of the model."""
-        return {"kind": "transformers", "levels": self.levels, "config": saved_config(self.net.config)}
+        config = saved_config(self.net.config)
+        return {"kind": "transformers", "levels": self.levels, "config": config}
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that features depend on."""

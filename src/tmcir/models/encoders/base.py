@@ -400,7 +400,7 @@ _VOLATILE = {
 
 
 def saved_config(config: Any) -> dict[str, Any]:
-    """Return a transformers configuration as a model directory holds it: no path of this machine."""
+    """Return a transformers configuration as a model directory holds it: without paths."""
     content: dict[str, Any] = config.to_dict()
     return {
         key: {name: value for name, value in part.items() if name != "_name_or_path"}
