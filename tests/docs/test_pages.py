@@ -49,6 +49,7 @@ REASONS = {
     "needs the table of a benchmark",
     "trains for minutes",
     "needs the tuned model",
+    "needs a service with an admin key",
 }
 
 
@@ -255,6 +256,8 @@ def test_the_blocks_of_a_page_work_as_pasted(
 def test_the_examples_of_the_help_work(reader: Reader) -> None:
     examples = re.findall(r"^    (tmcir .+)$", (DOCS / "command-line.md").read_text("utf-8"), re.M)
     assert len(examples) >= 18
+    # tuning takes minutes, and more photos than are drawn here; tests/tuning runs it
+    examples = [example for example in examples if not example.startswith("tmcir tune")]
     # first what must not find `shop` changed by another
     for example in sorted(examples, key=lambda line: "gallery remove" in line):
         reader.read(Block("bash", f"{example}\n", None, None, 0))

@@ -74,7 +74,7 @@ def test_a_run_trains_what_is_not_frozen(
 
 def test_views_need_something_frozen(catalogue: Path, tmp_path: Path, dual: dict[str, Any]) -> None:
     path = write_recipe(tmp_path / "run.yaml", catalogue, model={"dual": dual})
-    with pytest.raises(TMCIRError, match="tower_learning_rate to 0 or frozen_stages"):
+    with pytest.raises(TMCIRError, match="tower_learning_rate to 0 or set frozen_stages"):
         load_recipe(path, ["stages.fuse.views=2"])
 
 
