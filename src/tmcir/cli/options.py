@@ -58,3 +58,8 @@ ExactUpTo = Annotated[
         help="Photos up to which searches are exact; beyond, an index is built. Default 200,000.",
     ),
 ]
+
+
+def split_names(given: str) -> list[str]:
+    """Return the column names of ``title,brand``."""
+    return [name for name in (part.strip() for part in given.split(",")) if name]

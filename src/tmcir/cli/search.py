@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tmcir.cli.gallery import open_gallery
-from tmcir.cli.options import ExactUpTo, GalleryAddress, GalleryModel, Json, ModelName, RuntimeName
+from tmcir.cli.options import (
+    ExactUpTo,
+    GalleryAddress,
+    GalleryModel,
+    Json,
+    ModelName,
+    RuntimeName,
+    split_names,
+)
 from tmcir.cli.output import print_json
 from tmcir.core.errors import TMCIRError
 
@@ -107,7 +115,7 @@ def search(
         deduplicate=deduplicate,
         group=group,
         min_relevance=min_relevance,
-        words=None if words is None else Words(query.text, _names(words)),
+        words=None if words is None else Words(query.text, split_names(words)),
     )
     _note_unread(opened.unread(query))
     if html is not None:
@@ -146,11 +154,6 @@ def _terms(images: list[Path], given: list[str], without: list[str]) -> tuple[Te
         except ValueError:
             raise TMCIRError(f"--term {one}: write TEXT:WEIGHT, such as buttons:-0.5") from None
     return (*terms, *(Term(WITHOUT_WEIGHT, text) for text in without))
-
-
-def _names(given: str) -> list[str]:
-    """Return the column names of ``title,brand``."""
-    return [name for name in (part.strip() for part in given.split(",")) if name]
 
 
 def _note_unread(text: str) -> None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tmcir.cli.options import Json
+from tmcir.cli.options import Json, split_names
 from tmcir.cli.output import only_json, print_json, program
 from tmcir.cli.progress import progress_bar
+from tmcir.core.files import expand_user
 from tmcir.core.progress import Progress
 
 if TYPE_CHECKING:
     from tmcir.tuning.result import Tuned
-    from tmcir.tuning.settings import TuneSettings
 
 NOT_BETTER = 3
 """Exit code where tuning gave no better model, and the start model is kept."""
@@ -78,54 +78,49 @@ def tune(
     Example:
       tmcir tune photos --metadata garments.csv --output shop-model
     """
-    from tmcir.tuning.job import tune
     from tmcir.tuning.result import as_json as content
-    from tmcir.tuning.settings import make_settings
+    from tmcir.tuning.tune import tune
 
-    settings = make_settings(
-        photos,
-        metadata,
-        output,
-        model=model,
-        key=metadata_key,
-        columns=_names(columns),
-        group=group,
-        bins=_bins(bins),
-        phrases=phrases,
-        seed=seed,
-        epochs=epochs,
-        full=full,
-        cache=cache,
-    )
+    steps = _bins(bins)
     with only_json(as_json):
-        tuned = tune(settings, _Console())
+        tuned = tune(
+            photos,
+            metadata,
+            output=output,
+            model=model,
+            key=metadata_key,
+            columns=None if columns is None else split_names(columns),
+            group=group,
+            bins=steps,
+            phrases=phrases,
+            seed=seed,
+            epochs=epochs,
+            full=full,
+            cache=cache,
+            console=_Console(),
+        )
     if as_json:
         print_json(content(tuned))
     else:
-        _print_result(tuned, settings)
+        _print_result(tuned, model, expand_user(photos), expand_user(metadata))
     if not tuned.better:
         raise typer.Exit(NOT_BETTER)
 
 
-def _print_result(tuned: Tuned, settings: TuneSettings) -> None:
+def _print_result(tuned: Tuned, model: str, photos: Path, metadata: Path) -> None:
     minutes, seconds = divmod(round(tuned.seconds), 60)
     typer.echo(f"\ndone in {minutes} min {seconds:02d} s; look at {tuned.page}\n")
-    gallery = f"{program()} index shop {shlex.quote(str(settings.photos))}"
-    table = f"--metadata {shlex.quote(str(settings.metadata))}"
+    gallery = f"{program()} index shop {shlex.quote(str(photos))}"
+    table = f"--metadata {shlex.quote(str(metadata))}"
     if tuned.better:
         typer.echo(
             "Use the tuned model, in a new gallery:\n"
-            f"  {gallery} {table} --model {shlex.quote(str(settings.output))}"
+            f"  {gallery} {table} --model {shlex.quote(str(tuned.output))}"
         )
     else:
         typer.echo(
-            f"The tuned model is not better beyond noise: {settings.output} holds"
-            f" {settings.model} as it was."
+            f"The tuned model is not better beyond noise: {tuned.output} holds {model} as it was."
         )
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _bins(text: str | None) -> dict[str, int]:
@@ -133,7 +128,7 @@ def _bins(text: str | None) -> dict[str, int]:
     from tmcir.core.errors import TMCIRError
 
     found: dict[str, int] = {}
-    for part in _names(text) or []:
+    for part in split_names(text or ""):
         name, _, count = part.rpartition("=")
         if not name or not count.isdecimal():
             raise TMCIRError(f"--bins {part}: write column=steps, such as price=4")

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+FRONT_MATTER = """---
+library_name: tmcir
+tags:
+- composed-image-retrieval
+---
+"""
+"""Metadata of every card, for the hub."""
+
 USE = """## Use
 
 ```python

@@ -22,7 +22,7 @@ from tmcir.core.images import read_image
 from tmcir.models.balance import balanced
 from tmcir.models.encoders.base import stable_settings
 from tmcir.models.explained import Explanation
-from tmcir.models.queries import ImageSource, checked_balance, checked_queries
+from tmcir.models.queries import ImageSource, check_explained, checked_balance, checked_queries
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -175,8 +175,7 @@ class ComposedModel:
             TMCIRError: The text is blank.
             ImageError: The image is missing, broken or too large.
         """
-        if not text.strip():
-            raise TMCIRError("there is nothing to explain without a text")
+        check_explained(text)
         (query,) = self.compose([image], [text])
         alone = torch.cat([self.encode_images([image]), self.encode_texts([text])])
         first, second = (alone @ query).tolist()

@@ -32,6 +32,16 @@ def checked_queries(
     return balances
 
 
+def check_explained(text: str) -> None:
+    """Check that a query has a text to explain.
+
+    Raises:
+        TMCIRError: The text is blank.
+    """
+    if not text.strip():
+        raise TMCIRError("there is nothing to explain without a text")
+
+
 def checked_balance(balance: float | Sequence[float]) -> NDArray[np.float64]:
     """Return balances as an array, float64.
 

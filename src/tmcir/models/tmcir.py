@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from tmcir.core.errors import TMCIRError
+from tmcir.core.batching import batches
 from tmcir.core.images import read_image
 from tmcir.models import storage
 from tmcir.models.balance import balanced
@@ -22,9 +22,7 @@ from tmcir.models.explained import Explanation, Merged, token_effect, with_merge
 from tmcir.models.features import ImageFeatures, TextFeatures, TextTokens
 from tmcir.models.methods import DEFAULT, build_composer
 from tmcir.models.preprocessing import read_pixels
-from tmcir.models.queries import ImageSource, checked_balance, checked_queries
-
-Item = TypeVar("Item")
+from tmcir.models.queries import ImageSource, check_explained, checked_balance, checked_queries
 
 
 class TMCIR(
@@ -109,13 +107,13 @@ class TMCIR(
         Raises:
             ImageError: An image is missing, broken or too large.
         """
-        batches = _batches(list(images), batch_size)
-        return self._stack(self.image_features(batch).pooled for batch in batches)
+        chunks = batches(list(images), batch_size)
+        return self._stack(self.image_features(batch).pooled for batch in chunks)
 
     def encode_texts(self, texts: Iterable[str], batch_size: int = 256) -> Tensor:
         """Embed texts: float32 [N, D] on the CPU, L2-normalised."""
-        batches = _batches(list(texts), batch_size)
-        return self._stack(self.text_features(batch).pooled for batch in batches)
+        chunks = batches(list(texts), batch_size)
+        return self._stack(self.text_features(batch).pooled for batch in chunks)
 
     def compose(
         self,
@@ -144,7 +142,7 @@ class TMCIR(
             ImageError: An image is missing, broken or too large.
         """
         balances = checked_queries(images, texts, balance)
-        queries = _batches(list(zip(images, texts, balances, strict=True)), batch_size)
+        queries = batches(list(zip(images, texts, balances, strict=True)), batch_size)
         return self._stack(
             self.fuse(
                 self.image_features([image for image, _, _ in batch]),
@@ -161,8 +159,7 @@ class TMCIR(
             TMCIRError: The text is blank.
             ImageError: The image is missing, broken or too large.
         """
-        if not text.strip():
-            raise TMCIRError("there is nothing to explain without a text")
+        check_explained(text)
         image = read_image(image, self.image_size)
         with self._inference():
             image_features, text_features = self.image_features([image]), self.text_features([text])
@@ -298,7 +295,3 @@ def _merged(merge: MergeMap) -> Merged:
         matched_share=float(merge.matched_share[0]),
         threshold=float(merge.threshold[0]),
     )
-
-
-def _batches(items: list[Item], size: int) -> list[list[Item]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, overload
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
 from tmcir.core.errors import TMCIRError, install_command, unknown_choice
 from tmcir.core.shipped import MODEL_INDEX, is_shipped, shipped_folder
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Runtime = Literal["torch", "onnx", "auto"]
 """What runs a model: torch, its exported graphs, or graphs where they fit and else torch."""
 
-RUNTIMES = ("torch", "onnx", "auto")
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
 
 @overload
@@ -92,7 +92,7 @@ def checked_runtime(name: str) -> Runtime:
     """
     if name not in RUNTIMES:
         raise unknown_choice("runtime", name, RUNTIMES)
-    return cast(Runtime, name)
+    return name
 
 
 def _load_graphs(source: str | Path) -> OnnxModel | str:

@@ -6,26 +6,23 @@ joint embedding size, S image side.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tmcir.core.errors import TMCIRError
+from tmcir.core.batching import batches
 from tmcir.core.images import read_image
 from tmcir.core.json_files import read_json
 from tmcir.models.explained import Explanation, Merged, token_effect, with_merge
 from tmcir.models.preprocessing import ImagePreprocessor, read_pixels
-from tmcir.models.queries import ImageSource, checked_balance, checked_queries
+from tmcir.models.queries import ImageSource, check_explained, checked_balance, checked_queries
 from tmcir.runs.prefetch import prefetch
 from tmcir.runtime.manifest import PREPROCESSOR, WEIGHTS, Manifest
 from tmcir.runtime.sessions import Arrays, Graphs, concatenated
 from tmcir.runtime.tokenizer import TextTokenizer
-
-Item = TypeVar("Item")
 
 
 class OnnxModel:
@@ -90,8 +87,7 @@ class OnnxModel:
         Raises:
             ImageError: An image is missing, broken or too large.
         """
-        batches = list(_batches(list(images), batch_size))
-        with closing(prefetch(self.read_pixels, batches)) as read:
+        with closing(prefetch(self.read_pixels, batches(list(images), batch_size))) as read:
             return self._joined([self._image_features(pixels)["pooled"] for pixels in read])
 
     def encode_texts(self, texts: Iterable[str], batch_size: int = 64) -> NDArray[np.float32]:
@@ -99,8 +95,8 @@ class OnnxModel:
         texts = list(texts)
         # Texts of similar length together: one long text does not pad a batch of short ones.
         order = np.argsort([len(text) for text in texts], kind="stable")
-        batches = _batches([texts[row] for row in order], batch_size)
-        encoded = self._joined([self._text_features(batch)["pooled"] for batch in batches])
+        ordered = batches([texts[row] for row in order], batch_size)
+        encoded = self._joined([self._text_features(batch)["pooled"] for batch in ordered])
         embedded = np.empty_like(encoded)
         embedded[order] = encoded
         return embedded
@@ -130,7 +126,7 @@ class OnnxModel:
             ImageError: An image is missing, broken or too large.
         """
         shift = checked_balance(checked_queries(images, texts, balance))
-        rows = list(_batches(list(range(len(texts))), batch_size))
+        rows = batches(list(range(len(texts))), batch_size)
         return self._joined(
             [
                 self._fused(
@@ -149,8 +145,7 @@ class OnnxModel:
             TMCIRError: The text is blank.
             ImageError: The image is missing, broken or too large.
         """
-        if not text.strip():
-            raise TMCIRError("there is nothing to explain without a text")
+        check_explained(text)
         read = read_image(image, self.image_size)
         image_features = self._image_features(self.read_pixels([read]))
         text_features = self._text_features([text])
@@ -198,10 +193,6 @@ class OnnxModel:
 
     def _joined(self, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         return concatenated(parts, self.embedding_size)
-
-
-def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _pair(values: NDArray[np.float32]) -> tuple[float, float]:

@@ -104,9 +104,7 @@ class Observe:
     def _note(self, scope: Scope, name: str, status: int, seconds: float) -> None:
         # The route, not the path: paths name photos. A status of 0: the client went away.
         route = getattr(scope.get("route"), "path", "none")
-        method = (
-            scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "DELETE") else "other"
-        )
+        method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
         milliseconds = round(1000 * seconds, 1)

@@ -6,9 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 import torch
+from torch import Tensor
 
 # Of cached tokens. The fusion normalises them, and half the memory holds twice as many.
 CACHE_DTYPE = torch.float16
+
+
+def cached_states(states: Iterable[Tensor]) -> list[Tensor]:
+    """Return an encoder's states as caches keep them, on the CPU: tokens in float16."""
+    return [state.to("cpu", CACHE_DTYPE if state.ndim > 2 else torch.float32) for state in states]
+
+
 Item = TypeVar("Item")
 
 

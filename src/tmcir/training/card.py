@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from tmcir.models.card import USE
+from tmcir.models.card import FRONT_MATTER, USE
 from tmcir.models.tmcir import TMCIR
 from tmcir.runs.checkpoint import TrainingState
 from tmcir.training.recipe import Recipe
@@ -25,12 +25,7 @@ def model_card(recipe: Recipe, model: TMCIR, stages: Sequence[tuple[str, Trainin
     description = recipe.description.rstrip(".") + ". " if recipe.description else ""
     return "\n".join(
         [
-            "---",
-            "library_name: tmcir",
-            "tags:",
-            "- composed-image-retrieval",
-            "---",
-            "",
+            FRONT_MATTER,
             f"# {recipe.name}",
             "",
             f"{description}Trained on {recipe.dataset.name} with seed {recipe.seed}; the method is"

@@ -19,7 +19,7 @@ from torch.nn import functional
 from tmcir.core.hashing import stable_number
 from tmcir.models.state_cache import StateCache, file_key
 from tmcir.models.tmcir import TMCIR
-from tmcir.training.cache import CACHE_DTYPE, Cache
+from tmcir.training.cache import Cache, cached_states
 
 READ_CHUNK = 256
 ENCODE_CHUNK = 64
@@ -246,9 +246,7 @@ class EncodedViews:
         """Return the states of pixels on the CPU, as they are cached."""
         with torch.no_grad(), self._autocast():
             states = self._store.encoder.image_states(pixels.to(self._device), self._reads_tokens)
-        return tuple(
-            one.to("cpu", CACHE_DTYPE if one.ndim > 2 else torch.float32) for one in states
-        )
+        return tuple(cached_states(states))
 
     def _crops(self, images: Tensor, names: Sequence[str], view: int) -> Tensor:
         """Crop each image by its own seed, so that crops do not depend on the chunk."""

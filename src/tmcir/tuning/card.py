@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tmcir.models.card import USE
+from tmcir.models.card import FRONT_MATTER, USE
 from tmcir.tuning.figures import COLUMNS, Comparison
 from tmcir.tuning.result import Tuned
 from tmcir.tuning.settings import TuneSettings
@@ -16,12 +16,7 @@ def tuned_card(settings: TuneSettings, tuned: Tuned, compared: Comparison) -> st
     left_out = [f"- {name}: {reason}" for name, reason in tuned.left_out.items()]
     return "\n".join(
         [
-            "---",
-            "library_name: tmcir",
-            "tags:",
-            "- composed-image-retrieval",
-            "---",
-            "",
+            FRONT_MATTER,
             f"# {settings.output.name}",
             "",
             _summary(settings, tuned),

@@ -15,7 +15,7 @@ from tmcir.models.features import ImageFeatures, TextFeatures
 from tmcir.models.state_cache import StateCache, file_key
 from tmcir.models.tmcir import TMCIR
 from tmcir.runs.prefetch import prefetch
-from tmcir.training.cache import CACHE_DTYPE
+from tmcir.training.cache import cached_states
 from tmcir.training.texts import EncodedTexts
 
 _CHUNK = 64
@@ -121,5 +121,4 @@ class EncodedPhotos:
             states = self.model.encoder.image_states(
                 pixels.to(self.model.device), self.model.composer.reads_tokens
             )
-        kept = [one.to("cpu", CACHE_DTYPE if one.ndim > 2 else torch.float32) for one in states]
-        return list(zip(*kept, strict=True))
+        return list(zip(*cached_states(states), strict=True))

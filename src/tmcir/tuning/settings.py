@@ -10,7 +10,6 @@ from typing import Any
 
 from tmcir.core.cache_folder import cache_folder
 from tmcir.core.errors import TMCIRError
-from tmcir.core.files import expand_user
 from tmcir.training.recipe import Recipe
 
 WORK = "tuning"
@@ -135,41 +134,3 @@ class TuneSettings:
                 "checkpoint_minutes": 1,
             }
         )
-
-
-def make_settings(
-    photos: str | Path,
-    metadata: str | Path,
-    output: str | Path,
-    *,
-    model: str | Path = "mini",
-    key: str | None = None,
-    columns: Sequence[str] | None = None,
-    group: str | None = None,
-    bins: Mapping[str, int] | None = None,
-    phrases: str | Path | None = None,
-    seed: int = 0,
-    epochs: int | None = None,
-    full: bool = False,
-    cache: str | Path | None = None,
-) -> TuneSettings:
-    """Return settings from what a person gives: paths as texts, a home folder as ``~``.
-
-    Raises:
-        TMCIRError: A setting is out of range.
-    """
-    return TuneSettings(
-        photos=expand_user(photos),
-        metadata=expand_user(metadata),
-        output=expand_user(output),
-        model=str(model),
-        key=key,
-        columns=None if columns is None else tuple(columns),
-        group=group,
-        bins=dict(bins or {}),
-        phrases=None if phrases is None else expand_user(phrases),
-        seed=seed,
-        epochs=epochs,
-        full=full,
-        cache=cache_folder() if cache is None else expand_user(cache),
-    )

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tmcir.core.cache_folder import cache_folder
+from tmcir.core.files import expand_user
 from tmcir.core.progress import Progress
 from tmcir.tuning.job import Console
 from tmcir.tuning.job import tune as run
 from tmcir.tuning.result import Tuned
-from tmcir.tuning.settings import make_settings
+from tmcir.tuning.settings import TuneSettings
 
 
 def tune(
@@ -55,20 +57,20 @@ def tune(
     Raises:
         TMCIRError: Photos, table, model or a setting cannot be used.
     """
-    settings = make_settings(
-        photos,
-        metadata,
-        output,
-        model=model,
+    settings = TuneSettings(
+        photos=expand_user(photos),
+        metadata=expand_user(metadata),
+        output=expand_user(output),
+        model=str(model),
         key=key,
-        columns=columns,
+        columns=None if columns is None else tuple(columns),
         group=group,
-        bins=bins,
-        phrases=phrases,
+        bins=dict(bins or {}),
+        phrases=None if phrases is None else expand_user(phrases),
         seed=seed,
         epochs=epochs,
         full=full,
-        cache=cache,
+        cache=cache_folder() if cache is None else expand_user(cache),
     )
     return run(settings, console or _Quiet())
 

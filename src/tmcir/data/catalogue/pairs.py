@@ -27,7 +27,7 @@ class Change:
 
     Attributes:
         column: Place of the column among the taken ones.
-        old: A value of the reference that the target does not have; None where there is none.
+        old: A value of the reference that the target does not have; None if there is none.
         new: A value of the target that the reference does not have; None: anything but ``old``.
     """
 
@@ -76,7 +76,7 @@ class Pairs:
             self._group(column)
 
     def draw(self, item: int, generator: random.Random) -> Pair | None:
-        """Return a pair with this reference that changes one column; None where there is none."""
+        """Return a pair with this reference that changes one column; None if there is none."""
         exact = np.flatnonzero(self._varies[item]).tolist()
         if exact:
             column = generator.choice(exact)
@@ -87,7 +87,7 @@ class Pairs:
         return self._nearest(item, generator.sample(columns, 1), generator) if columns else None
 
     def draw_two(self, item: int, generator: random.Random) -> Pair | None:
-        """Return a pair with this reference that changes two columns; None where there is none."""
+        """Return a pair with this reference that changes two columns; None if there is none."""
         columns = [column for column in range(self._count) if self.codes[item, column]]
         if len(columns) < 2:
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Set
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -401,24 +402,21 @@ _VOLATILE = {
 
 def saved_config(config: Any) -> dict[str, Any]:
     """Return a transformers configuration as a model directory holds it: without paths."""
-    content: dict[str, Any] = config.to_dict()
-    return {
-        key: {name: value for name, value in part.items() if name != "_name_or_path"}
-        if isinstance(part, dict)
-        else part
-        for key, part in content.items()
-        if key != "_name_or_path"
-    }
+    content: dict[str, Any] = _without(config.to_dict(), {"_name_or_path"})
+    return content
 
 
 def stable_settings(config: Any) -> Any:
     """Return a transformers configuration without defaults and the library's own entries."""
     content = config.to_diff_dict() if hasattr(config, "to_diff_dict") else config
-    if isinstance(content, dict):
-        return {
-            key: stable_settings(value) for key, value in content.items() if key not in _VOLATILE
-        }
-    return content
+    return _without(content, _VOLATILE)
+
+
+def _without(content: Any, names: Set[str]) -> Any:
+    """Return a configuration without these entries, those of its parts included."""
+    if not isinstance(content, dict):
+        return content
+    return {key: _without(value, names) for key, value in content.items() if key not in names}
 
 
 def divisible(size: int, patch_size: int) -> int:
